@@ -1,0 +1,35 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+.PHONY: help setup demo test lint bench proto lock clean
+venv := .venv/bin
+
+help:            ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+setup:           ## create .venv with the locked dependencies (both commands below call it)
+	@.ci/setup
+
+demo: setup      ## two clusters with real Envoys under load, faults one after another (about two minutes)
+	@$(venv)/tideover demo $(DEMO)
+
+test: setup lint ## everything: style, types, layers, unit, protocol and end-to-end tests with real Envoys
+	@$(venv)/pytest $(TESTS)
+
+lint: setup      ## ruff, mypy --strict, import-linter
+	@$(venv)/ruff check .
+	@$(venv)/ruff format --check .
+	@$(venv)/mypy
+	@$(venv)/lint-imports
+
+bench: setup     ## measure pushes, memory and pure costs; see benchmarks/README.md
+	@$(venv)/python -m benchmarks $(BENCH)
+
+proto: setup     ## regenerate proto/tideover_proto from proto/*.proto
+	@$(venv)/python proto/generate.py
+
+lock: setup      ## bring requirements.lock up to date with pyproject.toml
+	@$(venv)/python -m pip install --quiet uv
+	@$(venv)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --group dev --extra demo pyproject.toml -o requirements.lock
+
+clean:           ## remove what setup, tests and the demo made
+	rm -rf .venv dist demo-run demo-report.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -55,7 +55,9 @@ class View(Protocol):
     """
 
     @property
-    def complete(self) -> bool: ...
+    def complete(self) -> bool:
+        """Whether every source is completely known."""
+        ...
 
     def get(self, type_url: str, name: str) -> Resource | None:
         """The resource, built on first use; None when there is none of that name."""

@@ -1,0 +1,58 @@
+"""`python -m benchmarks [pure|streams|latency|commands ...]`: run, print a table, write JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import commands, latency, pure, streams
+from .machine import description
+
+PARTS = ("pure", "commands", "latency", "streams")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="which to run; all when none is named")
+    parser.add_argument("--streams", type=int, nargs="+", default=[100, 500, 1000])
+    parser.add_argument("--streams-per-connection", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=10, help="changes per number of streams")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results.json"))
+    args = parser.parse_args()
+    steps: dict[str, Callable[[], Any]] = {
+        "pure": pure.measure,
+        "commands": commands.measure,
+        "latency": lambda: latency.measure(20),
+        "streams": lambda: [
+            streams.measure(n, args.rounds, args.streams_per_connection).to_json() for n in args.streams
+        ],
+    }
+    results: dict[str, Any] = {"machine": description()}
+    for part in args.parts or PARTS:
+        print(f"running {part} ...", flush=True)
+        results[part] = steps[part]()
+        show(part, results[part])
+    args.output.write_text(json.dumps(results, indent=2) + "\n")
+    print(f"written: {args.output}")
+
+
+def show(title: str, result: Any) -> None:
+    """Print one result as a table: a column per run, a row per number."""
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = result if isinstance(result, list) else [result]
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for _ in columns:
+        table.add_column(justify="right")
+    for key in columns[0]:
+        table.add_row(key, *(f"{column[key]}" for column in columns))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

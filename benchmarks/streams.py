@@ -59,7 +59,14 @@ def _rounds(
 ) -> StreamResult:
     streams, rounds, per_connection = size
     rss_before = server.memory_info().rss
-    command = [sys.executable, "-m", "benchmarks.load_client", f"127.0.0.1:{xds}", str(streams), str(SERVICES)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.load_client",
+        f"127.0.0.1:{xds}",
+        str(streams),
+        str(SERVICES),
+    ]
     command += ["--streams-per-connection", str(per_connection)]
     pipe = subprocess.PIPE
     client = subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=Path(__file__).parents[1])

@@ -1,0 +1,87 @@
+"""What a running replica shows to the admin API: values to read, nothing to decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from tideover_core.latest import Latest
+from tideover_core.model import Problem, SourceStatus
+from tideover_core.world import World
+from tideover_wire.node import Client
+from tideover_wire.stream import Sent
+
+
+class Kind(StrEnum):
+    """What an event is about."""
+
+    SERVICE_FAILING_OVER = "ServiceFailingOver"  # fewer ready than it needs somewhere
+    SERVICE_RECOVERED = "ServiceRecovered"
+    SOURCE_STALE = "SourceStale"
+    SOURCE_FRESH = "SourceFresh"
+    PROBLEM_FOUND = "ProblemFound"
+    PROBLEM_GONE = "ProblemGone"
+    CLIENT_OPENED = "ClientOpened"
+    CLIENT_CLOSED = "ClientClosed"
+    CLIENT_NACKED = "ClientNacked"
+    CONFIGURATION_APPLIED = "ConfigurationApplied"
+    CONFIGURATION_REFUSED = "ConfigurationRefused"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line of `tideover events`. `number` counts from 1 and never repeats in a process."""
+
+    number: int
+    at_s: float  # Unix time
+    kind: Kind
+    object: str  # "Service bookinfo/ratings", "Cluster paris", "Client sidecar-1"
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the replica may be asked, and what it is waiting for or going without."""
+
+    ready: bool
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """One stream of one client, as it is now."""
+
+    stream_id: int
+    peer: str
+    client: Client
+    opened_at_s: float
+    sent: tuple[Sent, ...]
+    nacks: int
+
+
+class Replica(Protocol):
+    """A control plane as the admin API and the HTTP endpoints see it. One event loop."""
+
+    name: str
+    region: str
+    started_at_s: float
+    world: Latest[World]
+    happenings: Latest[tuple[Happening, ...]]  # the newest 1,000, oldest first
+
+    def sources(self) -> Mapping[str, SourceStatus]:
+        """Freshness by cluster, in the order of the configuration."""
+        ...
+
+    def problems(self) -> Sequence[Problem]:
+        """All that is refused now: in files, in the merge, in clients' nodes."""
+        ...
+
+    def clients(self) -> Sequence[Connected]:
+        """Open streams, oldest first."""
+        ...
+
+    def readiness(self) -> Readiness:
+        """Ready when each source was heard, or is known from the snapshot, or the grace has passed."""
+        ...

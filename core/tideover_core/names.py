@@ -1,0 +1,34 @@
+"""Names on the wire: `namespace/service:port`, with `#subset` where there is one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .model import ServiceKey
+
+
+class Target(NamedTuple):
+    """What a CDS or EDS name says."""
+
+    service: ServiceKey
+    port: int
+    subset: str = ""
+
+
+def wire_name(service: ServiceKey, port: int, subset: str = "") -> str:
+    """The CDS and EDS name of one service port. No dots, so that Envoy's statistics keep it whole."""
+    return f"{service}:{port}#{subset}" if subset else f"{service}:{port}"
+
+
+def parse_wire_name(name: str) -> Target | None:
+    """The inverse of `wire_name`; None for a name that is not ours (clients may ask for anything)."""
+    rest, _, subset = name.partition("#")
+    service, colon, port = rest.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or len(port) > 5:
+        return None
+    try:
+        key = ServiceKey.parse(service)
+    except ValueError:
+        return None
+    target = Target(key, int(port), subset)
+    return target if wire_name(*target) == name else None

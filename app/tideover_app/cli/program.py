@@ -1,0 +1,71 @@
+"""All commands in one program, and how each of them ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from . import bootstraps, local
+from .failure import Code, Failure
+
+program = typer.Typer(
+    name="tideover",
+    help="Failover control plane: keeps calls succeeding when instances, clusters or regions fail.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: rich takes longer to import than all the rest
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+local.add_to(program)
+bootstraps.add_to(program)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from tideover_core import __version__
+
+        typer.echo(f"tideover {__version__}")
+        raise typer.Exit
+
+
+@program.callback()
+def everything(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; every end, good or bad, becomes an exit code."""
+    try:
+        result = typer.main.get_command(program).main(
+            list(arguments), prog_name="tideover", standalone_mode=False
+        )
+        sys.stdout.flush()
+    except Failure as failure:
+        return _bad_end(failure.code, failure.message)
+    except typer.TyperException as error:
+        message = error.format_message()
+        if "\n" in message:  # no command given: the help is the message
+            typer.echo(message, err=True)
+            return Code.WRONG_USE
+        return _bad_end(Code.WRONG_USE, f"{message.rstrip('.')} (see --help)")
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # the reader went away (`| head`): nothing to say, and nothing more to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Code.DONE
+    return result if isinstance(result, int) else Code.DONE
+
+
+def _bad_end(code: int, message: str) -> int:
+    typer.echo(f"tideover: {message}", err=True)
+    return code

@@ -1,0 +1,235 @@
+"""`tideover.yaml`: what is in it, its defaults, and errors that name the file, the line and the key.
+
+Every error of a file is reported, not only the first. Relative paths count from the file's folder.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from .config_address import check_address, is_loopback
+from .config_yaml import ConfigError, Flaw, Written, read
+
+__all__ = ["Cluster", "Config", "ConfigError", "Flaw", "json_schema", "load", "unsupported"]
+
+_DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+
+
+def duration_s(value: object) -> float:
+    """Seconds of a Kubernetes duration ("10s", "1m30s"). ValueError on anything else."""
+    parts = _DURATION_PART.findall(value) if isinstance(value, str) else []
+    if not parts or "".join(number + unit for number, unit in parts) != value:
+        raise ValueError(f"{value!r} is no duration; write for example 10s, 500ms or 1m30s")
+    return sum(float(number) * _DURATION_UNITS_S[unit] for number, unit in parts)
+
+
+def _path(value: object, info: ValidationInfo) -> Path:
+    if not isinstance(value, str) or not value:
+        raise ValueError("should be a path")
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / Path(value).expanduser()
+
+
+Duration = Annotated[
+    float, BeforeValidator(duration_s), WithJsonSchema({"type": "string", "examples": ["10s"]})
+]
+Address = Annotated[str, BeforeValidator(check_address)]
+AnyPath = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string"})]
+# names occur in targets (cluster/paris, bookinfo/ratings@paris) and in names of files
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=253)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, alias_generator=to_camel, validate_default=False
+    )
+
+
+class Listen(_Strict):
+    """Where the replica listens. `admin` may be `unix:/path`."""
+
+    xds: Address = Field(default="127.0.0.1:18000", description="xDS, for Envoy and gRPC")
+    admin: Address = Field(default="127.0.0.1:18001", description="admin API; HOST:PORT or unix:/PATH")
+    http: Address = Field(default="127.0.0.1:18002", description="/metrics, /healthz, /readyz")
+
+
+class Place(_Strict):
+    """Where a cluster runs, for what does not say it itself."""
+
+    region: str = ""
+    zone: str = ""
+    subzone: str = ""
+
+
+class Kubeconfig(_Strict):
+    """A live API server (not supported yet)."""
+
+    path: AnyPath
+    context: str = ""
+
+
+class Cluster(_Strict):
+    """One Kubernetes cluster, and where its facts come from: exactly one of three."""
+
+    name: Name
+    network: str = Field(default="default", min_length=1)
+    locality: Place = Place()
+    manifests: AnyPath | None = Field(default=None, description="a folder or a file of manifests, watched")
+    kubeconfig: Kubeconfig | None = Field(default=None, description="a live API server (not supported yet)")
+    in_cluster: bool = Field(default=False, description="the API server of this pod (not supported yet)")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Cluster:
+        given = (self.manifests is not None) + (self.kubeconfig is not None) + self.in_cluster
+        if given != 1:
+            raise ValueError(f"cluster {self.name!r} needs exactly one of manifests, kubeconfig, inCluster")
+        return self
+
+
+class Tls(_Strict):
+    """TLS of xds and admin, from files that are read again when rotated."""
+
+    cert: AnyPath
+    key: AnyPath
+    client_ca: AnyPath | None = Field(
+        None, alias="clientCA", description="makes client certificates mandatory"
+    )
+
+
+class Config(_Strict):
+    """All of `tideover.yaml`."""
+
+    name: str = Field(default_factory=socket.gethostname, min_length=1, description="default: the host name")
+    region: str = Field(default="", description="where this replica runs")
+    listen: Listen = Listen()
+    clusters: tuple[Cluster, ...] = Field(default=(), strict=False)
+    policies: AnyPath | None = Field(
+        default=None, description="a folder of manifests, besides those in clusters"
+    )
+    state: AnyPath = Field(
+        default=Path("state"), description="last known facts, for a restart during an outage"
+    )
+    sameness: Literal["all", "exported"] = "all"
+    root_namespace: str = Field(default="tideover-system", min_length=1)
+    hub: str | None = Field(default=None, description="the cluster that keeps orders (not supported yet)")
+    start_grace_s: Duration = Field(
+        default=10.0, alias="startGrace", description="how long a source never heard may hold back readiness"
+    )
+    tls: Tls | None = None
+    dangerously_allow_plaintext: bool = False
+    dangerously_allow_loopback_endpoints: bool = False
+    peers: tuple[Any, ...] = Field(default=(), strict=False, description="other replicas (not supported yet)")
+    workers: int = Field(default=1, ge=1, description="only 1 is supported yet")
+
+    _written: Written | None = PrivateAttr(None)
+
+    @property
+    def path(self) -> Path:
+        """The file that this was read from."""
+        return self._written.path if self._written else Path("tideover.yaml")
+
+    def flaw(self, message: str, *key: str | int) -> Flaw:
+        """A flaw at that key, with its line in the file."""
+        return self._written.flaw(message, *key) if self._written else Flaw(self.path, 0, key, message)
+
+
+def load(path: Path | str) -> Config:
+    """Read and check a file. ConfigError with every flaw found; OSError never."""
+    written = read(Path(path))
+    flaws = [*written.flaws, *_duplicate_clusters(written)]
+    config = None
+    try:
+        config = Config.model_validate(written.value, context={"folder": written.path.parent})
+    except ValidationError as error:
+        flaws += [_flaw(written, dict(e)) for e in error.errors(include_url=False)]
+    if config is not None:
+        config._written = written
+        if "state" not in config.model_fields_set:
+            config = config.model_copy(update={"state": written.path.parent / "state"})
+        flaws += _unsafe(config)
+    if flaws or config is None:
+        raise ConfigError(sorted(flaws, key=lambda flaw: flaw.line))
+    return config
+
+
+def unsupported(config: Config) -> list[Flaw]:
+    """What a valid file asks for and this version cannot do: `run` refuses it, `check` shows it."""
+    flaws = []
+    for index, cluster in enumerate(config.clusters):
+        if cluster.manifests is None:
+            key = "kubeconfig" if cluster.kubeconfig else "inCluster"
+            message = f"live API servers are not supported yet; give cluster {cluster.name!r} `manifests`"
+            flaws.append(config.flaw(message, "clusters", index, key))
+    if config.hub is not None:
+        flaws.append(config.flaw("a hub is not supported yet; remove it", "hub"))
+    if config.peers:
+        flaws.append(config.flaw("peers are not supported yet; remove them", "peers"))
+    if config.workers != 1:
+        flaws.append(config.flaw("more than one worker is not supported yet", "workers"))
+    return flaws
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of `tideover.yaml`."""
+    schema = Config.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "tideover.yaml"}
+
+
+def _flaw(written: Written, error: dict[str, Any]) -> Flaw:
+    message = {
+        "extra_forbidden": "unknown key",
+        "missing": "is missing",
+    }.get(error["type"], error["msg"].removeprefix("Value error, "))
+    return written.flaw(message, *error["loc"])
+
+
+def _duplicate_clusters(written: Written) -> Iterator[Flaw]:
+    """Two clusters of one name; read from the raw value, so that other errors do not hide it."""
+    raw = written.value.get("clusters") if isinstance(written.value, dict) else None
+    first: dict[str, int] = {}
+    for index, cluster in enumerate(raw if isinstance(raw, list) else ()):
+        name = cluster.get("name") if isinstance(cluster, dict) else None
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            line = written.line("clusters", first[name], "name")
+            yield written.flaw(f"{name!r} is already a cluster, see line {line}", "clusters", index, "name")
+        first.setdefault(name, index)
+
+
+def _unsafe(config: Config) -> Iterator[Flaw]:
+    """Listeners outside loopback that anyone on the network could read, unless that is asked for by name."""
+    if config.dangerously_allow_plaintext:
+        return
+    for key in ("xds", "admin", "http"):
+        address: str = getattr(config.listen, key)
+        if is_loopback(address):
+            continue
+        if config.tls is None:
+            message = (
+                f"{address} is outside loopback without TLS; set tls, or dangerouslyAllowPlaintext: true"
+            )
+            yield config.flaw(message, "listen", key)
+        elif key == "admin" and config.tls.client_ca is None:
+            message = (
+                f"{address} is outside loopback, where admin needs client certificates; set tls.clientCA"
+            )
+            yield config.flaw(message, "listen", key)

@@ -144,6 +144,7 @@ class ClusterFacts:
     failover_policies: tuple[FailoverPolicy, ...] = ()
     exports: frozenset[ServiceKey] = frozenset()  # ServiceExport objects
     nodes: Mapping[str, Locality] = field(default_factory=dict)
+    node_labels: Mapping[str, Labels] = field(default_factory=dict)  # node -> its labels, for `near`
     problems: tuple[Problem, ...] = ()
     generation: int = 0
 

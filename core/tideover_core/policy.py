@@ -141,7 +141,13 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One layer of policy. None: not said here, a less specific layer decides."""
+    """One layer of policy. None: not said here, a less specific layer decides.
+
+    `near` holds keys, nearest last: an endpoint is as near as the number of keys, from the first on,
+    in which it equals the client. A key is a word (network, cluster, region, zone, subzone, node), the
+    label that Kubernetes or Istio has for one of these, any other pod or node label, or `key=value`
+    (the endpoint has that value, whatever the client's is): Istio's failoverPriority, word for word.
+    """
 
     enabled: bool | None = None  # localityLbSetting.enabled
     near: tuple[str, ...] | None = None
@@ -159,11 +165,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """A named part of a service's endpoints, by pod labels."""
+    """A named part of a service's endpoints, by pod labels. `port_settings` as in DestinationRule."""
 
     name: str
     labels: Labels
     settings: Settings = Settings()
+    port_settings: Mapping[int, Settings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

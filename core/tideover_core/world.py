@@ -40,6 +40,7 @@ class Part:
     cluster: str
     facts: ServiceFacts
     presence: Mapping[int, Presence] = field(default_factory=dict)
+    exported: bool = True  # False: with `sameness: exported`, not for clients of other clusters
 
 
 @dataclass(frozen=True, slots=True)

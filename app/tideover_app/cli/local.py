@@ -1,4 +1,4 @@
-"""Commands that do not ask a running control plane: `run`, `demo`, `config schema`."""
+"""Commands that start something on this machine: `run`, `demo`; and `config schema`."""
 
 from __future__ import annotations
 
@@ -27,15 +27,28 @@ def run_command(config: ConfigFile = DEFAULT_CONFIG) -> int:
     return result if isinstance(result, int) else Code.DONE
 
 
+def demo_command(
+    fast: Annotated[bool, typer.Option("--fast", help="Shorter calm between the faults, for CI.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave it running at the end, until Ctrl-C.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where the reports go.")] = Path(),
+) -> int:
+    """Show clusters, Envoys, load and faults on this machine, watched live; it ends with a report."""
+    from tideover_app.demo import DemoOptions
+    from tideover_app.demo.run import run_demo
+
+    return run_demo(DemoOptions(fast=fast, keep=keep, folder=folder))
+
+
 @config_commands.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of tideover.yaml."""
-    from tideover_app.config import Config
+    from tideover_app.config import json_schema
 
-    typer.echo(json.dumps(Config.model_json_schema(by_alias=True), indent=2))
+    typer.echo(json.dumps(json_schema(), indent=2))
 
 
 def add_to(program: typer.Typer) -> None:
     """Make these commands of `program`."""
     program.command("run")(run_command)
+    program.command("demo")(demo_command)
     program.add_typer(config_commands, name="config")

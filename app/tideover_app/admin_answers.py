@@ -1,0 +1,250 @@
+"""What the admin API answers: messages made from what a replica shows. Nothing here waits or changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from google.protobuf.json_format import ParseDict
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tideover_core import __version__
+from tideover_core.model import ClusterFacts, Endpoint, Locality, Problem, SourceStatus, Vantage
+from tideover_core.world import Service, World, located
+from tideover_proto.admin.v1 import admin_pb2 as pb
+from tideover_wire.stream import Sent
+
+from .explain import Asked, Unknown, answer, found, like
+from .replica import Connected, Happening, Readiness, Replica
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A replica at one instant, so that an answer may be made in another thread."""
+
+    name: str
+    region: str
+    started_at_s: float
+    world: World
+    sources: Mapping[str, SourceStatus]
+    problems: tuple[Problem, ...]
+    clients: tuple[Connected, ...]
+    readiness: Readiness
+
+    @classmethod
+    def of(cls, replica: Replica) -> Seen:
+        """What the replica shows now."""
+        return cls(
+            replica.name,
+            replica.region,
+            replica.started_at_s,
+            replica.world.value,
+            dict(replica.sources()),
+            tuple(replica.problems()),
+            tuple(replica.clients()),
+            replica.readiness(),
+        )
+
+
+def status(seen: Seen) -> pb.Status:
+    """Replicas, clusters, counts, problems, and what is failing over."""
+    replica = pb.Replica(
+        name=seen.name,
+        region=seen.region,
+        version=__version__,
+        started_at=_time(seen.started_at_s),
+        ready=seen.readiness.ready,
+        reasons=seen.readiness.reasons,
+    )
+    services = [_service(service, seen.world) for service in seen.world.services.values()]
+    refusing = sum(any(sent.nack for sent in client.sent) for client in seen.clients)
+    return pb.Status(
+        replicas=[replica],
+        clusters=[_cluster(name, source, seen.world) for name, source in seen.sources.items()],
+        problems=[
+            pb.Problem(object=p.object, message=p.message, consequence=p.consequence, where=p.where)
+            for p in seen.problems
+        ],
+        services=pb.ServiceCounts(
+            services=len(services),
+            endpoints=sum(service.endpoints for service in services),
+            ready_endpoints=sum(service.ready_endpoints for service in services),
+        ),
+        clients=pb.ClientCounts(
+            connected=len(seen.clients),
+            refusing=refusing,
+            unknown_vantage=sum(_unplaced(client, seen.world) for client in seen.clients),
+        ),
+    )
+
+
+def services(seen: Seen, request: pb.ListServicesRequest) -> pb.ServiceList:
+    """Every service, or those of one namespace; Unknown when that has none."""
+    chosen = [
+        service
+        for key, service in sorted(seen.world.services.items())
+        if not request.namespace or key.namespace == request.namespace
+    ]
+    if request.namespace and not chosen:
+        near = like(request.namespace, {key.namespace for key in seen.world.services})
+        raise Unknown(f"namespace {request.namespace!r} has no service{near}")
+    return pb.ServiceList(services=[_service(service, seen.world) for service in chosen])
+
+
+def endpoints(seen: Seen, request: pb.ListEndpointsRequest) -> pb.EndpointList:
+    """The endpoints of one service, by port, cluster and locality. Unknown, or ValueError."""
+    asked = Asked.parse(request.service)
+    service = found(seen.world, asked.service)
+    if asked.port and service.port(asked.port) is None:
+        ports = ", ".join(str(port.number) for port in service.ports)
+        raise Unknown(f"service {service.key} has no port {asked.port}; it has {ports or 'none'}")
+    listed = [
+        _endpoint(number, endpoint)
+        for part in service.parts
+        for number, ends in part.facts.endpoints.items()
+        if not asked.port or number == asked.port
+        for endpoint in ends
+    ]
+    listed.sort(key=lambda e: (e.service_port, e.cluster, e.locality, e.address, e.port))
+    return pb.EndpointList(service=str(service.key), endpoints=listed)
+
+
+def clients(seen: Seen) -> pb.ClientList:
+    """All open streams, without names and versions."""
+    return pb.ClientList(clients=[_client(client, seen.world, whole=False) for client in seen.clients])
+
+
+def client(seen: Seen, request: pb.ShowClientRequest) -> pb.ClientList:
+    """One client's open streams with all that each was sent. Unknown when it has none."""
+    chosen = [one for one in seen.clients if one.client.id == request.id]
+    if not chosen:
+        near = like(request.id, {one.client.id for one in seen.clients})
+        raise Unknown(f"no client {request.id!r} is connected{near}")
+    return pb.ClientList(clients=[_client(one, seen.world, whole=True) for one in chosen])
+
+
+def explanation(seen: Seen, request: pb.ExplainRequest) -> pb.Explanation:
+    """What that vantage is sent. Unknown, or ValueError."""
+    said = request.vantage
+    vantage = Vantage(
+        locality=Locality.parse(said.locality),
+        cluster=said.cluster,
+        network=said.network,
+        namespace=said.namespace,
+        node=said.node,
+        labels=dict(said.labels),
+    )
+    message: pb.Explanation = ParseDict(
+        answer(seen.world, Asked.parse(request.service), vantage), pb.Explanation()
+    )
+    return message
+
+
+def event(happening: Happening) -> pb.Event:
+    """One event."""
+    return pb.Event(
+        number=happening.number,
+        at=_time(happening.at_s),
+        kind=happening.kind,
+        object=happening.object,
+        message=happening.message,
+    )
+
+
+def _service(service: Service, world: World) -> pb.Service:
+    total, ready = _counts(
+        e for part in service.parts for ends in part.facts.endpoints.values() for e in ends
+    )
+    return pb.Service(
+        service=str(service.key),
+        ports=[pb.Port(number=p.number, name=p.name, protocol=p.protocol) for p in service.ports],
+        clusters=[part.cluster for part in service.parts],
+        endpoints=total,
+        ready_endpoints=ready,
+    )
+
+
+def _cluster(name: str, source: SourceStatus, world: World) -> pb.Cluster:
+    facts = world.clusters.get(name)
+    message = pb.Cluster(name=name, known=source.known, reason=source.reason)
+    if source.stale_since_s is not None:
+        message.stale_since.CopyFrom(_time(source.stale_since_s))
+    if facts is not None:
+        message.network = facts.network
+        message.locality = str(facts.locality)
+        message.services = len(facts.services)
+        message.endpoints, message.ready_endpoints = _counts(_all_endpoints(facts))
+    return message
+
+
+def _all_endpoints(facts: ClusterFacts) -> Iterable[Endpoint]:
+    for service in facts.services.values():
+        for ends in service.endpoints.values():
+            yield from ends
+
+
+def _counts(listed: Iterable[Endpoint]) -> tuple[int, int]:
+    ready_by_key = {endpoint.key: endpoint.ready for endpoint in listed}
+    return len(ready_by_key), sum(ready_by_key.values())
+
+
+def _endpoint(service_port: int, endpoint: Endpoint) -> pb.Endpoint:
+    return pb.Endpoint(
+        service_port=service_port,
+        address=endpoint.address,
+        port=endpoint.port,
+        cluster=endpoint.cluster,
+        network=endpoint.network,
+        locality=str(endpoint.locality),
+        ready=endpoint.ready,
+        serving=endpoint.serving,
+        terminating=endpoint.terminating,
+        weight=endpoint.weight,
+        node=endpoint.node,
+        pod=endpoint.pod,
+    )
+
+
+def _client(connected: Connected, world: World, *, whole: bool) -> pb.Client:
+    who = connected.client
+    place = located(world, who.vantage)
+    return pb.Client(
+        id=who.id,
+        stream=connected.stream_id,
+        peer=connected.peer,
+        opened_at=_time(connected.opened_at_s),
+        user_agent=who.user_agent,
+        proxyless=who.proxyless,
+        vantage=pb.Vantage(
+            locality=str(place.locality),
+            cluster=place.cluster,
+            network=place.network,
+            namespace=place.namespace,
+            node=place.node,
+            labels=place.labels,
+        ),
+        unknown_vantage=_unplaced(connected, world),
+        subscriptions=[_subscription(sent, whole=whole) for sent in connected.sent],
+        nacks=connected.nacks,
+        problems=who.problems,
+    )
+
+
+def _unplaced(connected: Connected, world: World) -> bool:
+    return connected.client.vantage.cluster not in world.clusters
+
+
+def _subscription(sent: Sent, *, whole: bool) -> pb.Subscription:
+    return pb.Subscription(
+        type=sent.type_url.rpartition(".")[2],
+        wildcard=sent.wildcard,
+        sent=len(sent.versions),
+        acknowledged=sent.last_nonce == sent.acked_nonce,
+        nack=sent.nack,
+        subscribed=sent.subscribed if whole else (),
+        versions=sent.versions if whole else {},
+    )
+
+
+def _time(unix_s: float) -> Timestamp:
+    return Timestamp(seconds=int(unix_s), nanos=round(unix_s % 1 * 1000) * 1_000_000 % 1_000_000_000)

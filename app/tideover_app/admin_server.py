@@ -1,0 +1,119 @@
+"""The admin API over gRPC, with reflection and the standard health service. It only reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from tideover_proto.admin.v1 import admin_pb2 as pb
+from tideover_proto.admin.v1 import admin_pb2_grpc
+
+from . import admin_answers as answers
+from .explain import Unknown
+from .replica import Replica
+
+NAME = "tideover.admin.v1.Admin"
+T = TypeVar("T")
+Context = grpc.aio.ServicerContext[Any, Any]
+_OPTIONS = [
+    ("grpc.so_reuseport", 0),  # or a second replica would quietly share the port
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+    ("grpc.http2.max_ping_strikes", 0),
+]
+
+
+class AdminServer:
+    """Serves one replica. To be made and used inside the event loop of that replica."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._health = health.aio.HealthServicer()
+        admin_pb2_grpc.add_AdminServicer_to_server(_Admin(replica), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    def add_port(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Listen on `HOST:PORT` or `unix:/path`; the port taken. OSError when that is not possible."""
+        try:
+            if credentials is None:
+                return self._server.add_insecure_port(address)
+            return self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise OSError(f"the admin API cannot listen on {address}: is the port in use?") from error
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        await self._server.start()
+        for name in ("", NAME):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self, grace_s: float = 0.5) -> None:
+        """Take no more calls; those running may end by themselves for that long."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
+
+
+class _Admin(admin_pb2_grpc.AdminServicer):
+    """One method per call: look at the replica on its loop, make the answer off it."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    async def _answered(self, context: Context, make: Callable[[answers.Seen], T]) -> T:
+        seen = answers.Seen.of(self._replica)
+        try:
+            # a large world takes a while to describe; pushes must not wait for it
+            return await asyncio.to_thread(make, seen)
+        except Unknown as error:
+            await _refuse(context, grpc.StatusCode.NOT_FOUND, error)
+        except ValueError as error:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)
+
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.Status:  # noqa: N802
+        return await self._answered(context, answers.status)
+
+    async def ListServices(  # noqa: N802
+        self, request: pb.ListServicesRequest, context: Context
+    ) -> pb.ServiceList:
+        return await self._answered(context, lambda seen: answers.services(seen, request))
+
+    async def ListEndpoints(  # noqa: N802
+        self, request: pb.ListEndpointsRequest, context: Context
+    ) -> pb.EndpointList:
+        return await self._answered(context, lambda seen: answers.endpoints(seen, request))
+
+    async def ListClients(  # noqa: N802
+        self, request: pb.ListClientsRequest, context: Context
+    ) -> pb.ClientList:
+        return await self._answered(context, answers.clients)
+
+    async def ShowClient(self, request: pb.ShowClientRequest, context: Context) -> pb.ClientList:  # noqa: N802
+        return await self._answered(context, lambda seen: answers.client(seen, request))
+
+    async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.Explanation:  # noqa: N802
+        return await self._answered(context, lambda seen: answers.explanation(seen, request))
+
+    async def ListEvents(  # noqa: N802
+        self, request: pb.ListEventsRequest, context: Context
+    ) -> AsyncIterator[pb.Event]:
+        happenings = self._replica.happenings
+        version, events, last = happenings.version, happenings.value, request.after
+        while True:
+            for happening in events:
+                if happening.number > last:
+                    last = happening.number
+                    yield answers.event(happening)
+            if not request.follow:
+                return
+            version, events = await happenings.after(version)
+
+
+async def _refuse(context: Context, code: grpc.StatusCode, error: Exception) -> NoReturn:
+    await context.abort(code, str(error))
+    raise AssertionError("abort raises")

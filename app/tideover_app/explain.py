@@ -1,0 +1,98 @@
+"""What `explain` (asked of a running replica) and `simulate` (asked of files) have in common: a question
+about one service from one vantage, and its answer in the shape of interfaces.md."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from tideover_core.explain import explained
+from tideover_core.model import Protocol, ServiceKey, Vantage
+from tideover_core.names import Target, wire_name
+from tideover_core.plan import plan
+from tideover_core.world import Service, World, located
+from tideover_wire.node import Client
+from tideover_wire.resource import TypeUrl
+from tideover_xds.cache import Cache
+
+
+class Unknown(LookupError):
+    """There is no such thing; the text says which, and what has a name like it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A service as typed: `NAMESPACE/NAME[:PORT][#SUBSET]`. Port 0: not said."""
+
+    service: ServiceKey
+    port: int = 0
+    subset: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Asked:
+        """Read it. ValueError says what is wrong."""
+        rest, _, subset = text.partition("#")
+        name, colon, port = rest.partition(":")
+        if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise ValueError(f"{port!r} in {text!r} is no port; write NAMESPACE/NAME:PORT")
+        return cls(ServiceKey.parse(name), int(port) if colon else 0, subset)
+
+
+def answer(world: World, asked: Asked, vantage: Vantage) -> dict[str, object]:
+    """What that vantage is sent, in the shared JSON shape. Unknown when there is no such thing."""
+    service = found(world, asked.service)
+    if vantage.cluster and vantage.cluster not in world.clusters:
+        raise Unknown(f"no cluster {vantage.cluster!r} is configured{like(vantage.cluster, world.clusters)}")
+    target = Target(asked.service, asked.port or usual_port(service), asked.subset)
+    complete = located(world, vantage)
+    assignment = plan(world, target, complete)
+    if assignment is None:
+        raise Unknown(_missing_part(service, target))
+    return explained(assignment, complete, endpoints_version(world, target, complete))
+
+
+def found(world: World, key: ServiceKey) -> Service:
+    """The service; Unknown with near matches when there is none."""
+    service = world.services.get(key)
+    if service is None:
+        near = like(str(key), (str(one) for one in world.services))
+        raise Unknown(f"no cluster has a service {key}{near}")
+    return service
+
+
+def usual_port(service: Service) -> int:
+    """The port meant when none is said, as for a host without one: 80, the only HTTP port, the lowest."""
+    numbers = [port.number for port in service.ports]
+    if not numbers:
+        raise Unknown(f"service {service.key} has no port that can be served")
+    http = [port.number for port in service.ports if Protocol(port.protocol).is_http]
+    if 80 in numbers:
+        return 80
+    return http[0] if len(http) == 1 else min(numbers)
+
+
+def endpoints_version(world: World, target: Target, vantage: Vantage) -> str:
+    """The version of the EDS resource that an Envoy there is sent, "" when it is sent none."""
+    view = Cache(world).view(Client("explain", vantage))
+    resource = view.get(TypeUrl.ENDPOINT, wire_name(*target))
+    return resource.version if resource is not None else ""
+
+
+def like(name: str, known: Iterable[str]) -> str:
+    """ "; did you mean a, b?", or an empty text."""
+    near = _near(name, list(known))
+    return f"; did you mean {', '.join(near)}?" if near else ""
+
+
+def _near(name: str, known: Collection[str]) -> list[str]:
+    last = name.rpartition("/")[2]
+    same_name = sorted(one for one in known if one.rpartition("/")[2] == last)
+    return (same_name or get_close_matches(name, known, n=3))[:3]
+
+
+def _missing_part(service: Service, target: Target) -> str:
+    if service.port(target.port) is None:
+        ports = ", ".join(str(port.number) for port in service.ports) or "none"
+        return f"service {service.key} has no port {target.port}; it has {ports}"
+    return f"service {service.key} has no subset {target.subset!r} at port {target.port}"

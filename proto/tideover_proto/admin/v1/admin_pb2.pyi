@@ -1,0 +1,394 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Status(_message.Message):
+    __slots__ = ("replicas", "clusters", "failing_over", "problems", "services", "clients")
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    CLUSTERS_FIELD_NUMBER: _ClassVar[int]
+    FAILING_OVER_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    SERVICES_FIELD_NUMBER: _ClassVar[int]
+    CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    replicas: _containers.RepeatedCompositeFieldContainer[Replica]
+    clusters: _containers.RepeatedCompositeFieldContainer[Cluster]
+    failing_over: _containers.RepeatedCompositeFieldContainer[FailingOver]
+    problems: _containers.RepeatedCompositeFieldContainer[Problem]
+    services: ServiceCounts
+    clients: ClientCounts
+    def __init__(self, replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., clusters: _Optional[_Iterable[_Union[Cluster, _Mapping]]] = ..., failing_over: _Optional[_Iterable[_Union[FailingOver, _Mapping]]] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., services: _Optional[_Union[ServiceCounts, _Mapping]] = ..., clients: _Optional[_Union[ClientCounts, _Mapping]] = ...) -> None: ...
+
+class Replica(_message.Message):
+    __slots__ = ("name", "region", "version", "started_at", "ready", "reasons")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    region: str
+    version: str
+    started_at: _timestamp_pb2.Timestamp
+    ready: bool
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., region: _Optional[str] = ..., version: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready: _Optional[bool] = ..., reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Cluster(_message.Message):
+    __slots__ = ("name", "network", "locality", "known", "stale_since", "reason", "services", "endpoints", "ready_endpoints")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    LOCALITY_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    STALE_SINCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SERVICES_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    READY_ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    network: str
+    locality: str
+    known: bool
+    stale_since: _timestamp_pb2.Timestamp
+    reason: str
+    services: int
+    endpoints: int
+    ready_endpoints: int
+    def __init__(self, name: _Optional[str] = ..., network: _Optional[str] = ..., locality: _Optional[str] = ..., known: _Optional[bool] = ..., stale_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., services: _Optional[int] = ..., endpoints: _Optional[int] = ..., ready_endpoints: _Optional[int] = ...) -> None: ...
+
+class FailingOver(_message.Message):
+    __slots__ = ("service", "port", "locality", "ready", "endpoints", "cause")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    LOCALITY_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    port: int
+    locality: str
+    ready: int
+    endpoints: int
+    cause: str
+    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., locality: _Optional[str] = ..., ready: _Optional[int] = ..., endpoints: _Optional[int] = ..., cause: _Optional[str] = ...) -> None: ...
+
+class Problem(_message.Message):
+    __slots__ = ("object", "message", "consequence", "where")
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    CONSEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    object: str
+    message: str
+    consequence: str
+    where: str
+    def __init__(self, object: _Optional[str] = ..., message: _Optional[str] = ..., consequence: _Optional[str] = ..., where: _Optional[str] = ...) -> None: ...
+
+class ServiceCounts(_message.Message):
+    __slots__ = ("services", "endpoints", "ready_endpoints")
+    SERVICES_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    READY_ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    services: int
+    endpoints: int
+    ready_endpoints: int
+    def __init__(self, services: _Optional[int] = ..., endpoints: _Optional[int] = ..., ready_endpoints: _Optional[int] = ...) -> None: ...
+
+class ClientCounts(_message.Message):
+    __slots__ = ("connected", "refusing", "unknown_vantage")
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    REFUSING_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_VANTAGE_FIELD_NUMBER: _ClassVar[int]
+    connected: int
+    refusing: int
+    unknown_vantage: int
+    def __init__(self, connected: _Optional[int] = ..., refusing: _Optional[int] = ..., unknown_vantage: _Optional[int] = ...) -> None: ...
+
+class ListServicesRequest(_message.Message):
+    __slots__ = ("namespace",)
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    def __init__(self, namespace: _Optional[str] = ...) -> None: ...
+
+class ServiceList(_message.Message):
+    __slots__ = ("services",)
+    SERVICES_FIELD_NUMBER: _ClassVar[int]
+    services: _containers.RepeatedCompositeFieldContainer[Service]
+    def __init__(self, services: _Optional[_Iterable[_Union[Service, _Mapping]]] = ...) -> None: ...
+
+class Service(_message.Message):
+    __slots__ = ("service", "ports", "clusters", "endpoints", "ready_endpoints", "failing_over")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    CLUSTERS_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    READY_ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    FAILING_OVER_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    ports: _containers.RepeatedCompositeFieldContainer[Port]
+    clusters: _containers.RepeatedScalarFieldContainer[str]
+    endpoints: int
+    ready_endpoints: int
+    failing_over: bool
+    def __init__(self, service: _Optional[str] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., clusters: _Optional[_Iterable[str]] = ..., endpoints: _Optional[int] = ..., ready_endpoints: _Optional[int] = ..., failing_over: _Optional[bool] = ...) -> None: ...
+
+class Port(_message.Message):
+    __slots__ = ("number", "name", "protocol")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    name: str
+    protocol: str
+    def __init__(self, number: _Optional[int] = ..., name: _Optional[str] = ..., protocol: _Optional[str] = ...) -> None: ...
+
+class ListEndpointsRequest(_message.Message):
+    __slots__ = ("service",)
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    def __init__(self, service: _Optional[str] = ...) -> None: ...
+
+class EndpointList(_message.Message):
+    __slots__ = ("service", "endpoints")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    endpoints: _containers.RepeatedCompositeFieldContainer[Endpoint]
+    def __init__(self, service: _Optional[str] = ..., endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ...) -> None: ...
+
+class Endpoint(_message.Message):
+    __slots__ = ("service_port", "address", "port", "cluster", "network", "locality", "ready", "serving", "terminating", "weight", "node", "pod")
+    SERVICE_PORT_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    LOCALITY_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    SERVING_FIELD_NUMBER: _ClassVar[int]
+    TERMINATING_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    POD_FIELD_NUMBER: _ClassVar[int]
+    service_port: int
+    address: str
+    port: int
+    cluster: str
+    network: str
+    locality: str
+    ready: bool
+    serving: bool
+    terminating: bool
+    weight: int
+    node: str
+    pod: str
+    def __init__(self, service_port: _Optional[int] = ..., address: _Optional[str] = ..., port: _Optional[int] = ..., cluster: _Optional[str] = ..., network: _Optional[str] = ..., locality: _Optional[str] = ..., ready: _Optional[bool] = ..., serving: _Optional[bool] = ..., terminating: _Optional[bool] = ..., weight: _Optional[int] = ..., node: _Optional[str] = ..., pod: _Optional[str] = ...) -> None: ...
+
+class ListClientsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ShowClientRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ClientList(_message.Message):
+    __slots__ = ("clients",)
+    CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    clients: _containers.RepeatedCompositeFieldContainer[Client]
+    def __init__(self, clients: _Optional[_Iterable[_Union[Client, _Mapping]]] = ...) -> None: ...
+
+class Client(_message.Message):
+    __slots__ = ("id", "stream", "peer", "opened_at", "user_agent", "proxyless", "vantage", "unknown_vantage", "subscriptions", "nacks", "problems")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    OPENED_AT_FIELD_NUMBER: _ClassVar[int]
+    USER_AGENT_FIELD_NUMBER: _ClassVar[int]
+    PROXYLESS_FIELD_NUMBER: _ClassVar[int]
+    VANTAGE_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_VANTAGE_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIPTIONS_FIELD_NUMBER: _ClassVar[int]
+    NACKS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    stream: int
+    peer: str
+    opened_at: _timestamp_pb2.Timestamp
+    user_agent: str
+    proxyless: bool
+    vantage: Vantage
+    unknown_vantage: bool
+    subscriptions: _containers.RepeatedCompositeFieldContainer[Subscription]
+    nacks: int
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., stream: _Optional[int] = ..., peer: _Optional[str] = ..., opened_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user_agent: _Optional[str] = ..., proxyless: _Optional[bool] = ..., vantage: _Optional[_Union[Vantage, _Mapping]] = ..., unknown_vantage: _Optional[bool] = ..., subscriptions: _Optional[_Iterable[_Union[Subscription, _Mapping]]] = ..., nacks: _Optional[int] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Subscription(_message.Message):
+    __slots__ = ("type", "wildcard", "sent", "acknowledged", "nack", "subscribed", "versions")
+    class VersionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    WILDCARD_FIELD_NUMBER: _ClassVar[int]
+    SENT_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    NACK_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBED_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    wildcard: bool
+    sent: int
+    acknowledged: bool
+    nack: str
+    subscribed: _containers.RepeatedScalarFieldContainer[str]
+    versions: _containers.ScalarMap[str, str]
+    def __init__(self, type: _Optional[str] = ..., wildcard: _Optional[bool] = ..., sent: _Optional[int] = ..., acknowledged: _Optional[bool] = ..., nack: _Optional[str] = ..., subscribed: _Optional[_Iterable[str]] = ..., versions: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class Vantage(_message.Message):
+    __slots__ = ("locality", "cluster", "network", "namespace", "node", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    LOCALITY_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    locality: str
+    cluster: str
+    network: str
+    namespace: str
+    node: str
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, locality: _Optional[str] = ..., cluster: _Optional[str] = ..., network: _Optional[str] = ..., namespace: _Optional[str] = ..., node: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class ListEventsRequest(_message.Message):
+    __slots__ = ("follow", "after")
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    follow: bool
+    after: int
+    def __init__(self, follow: _Optional[bool] = ..., after: _Optional[int] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("number", "at", "kind", "object", "message")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    at: _timestamp_pb2.Timestamp
+    kind: str
+    object: str
+    message: str
+    def __init__(self, number: _Optional[int] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[str] = ..., object: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class ExplainRequest(_message.Message):
+    __slots__ = ("service", "vantage")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    VANTAGE_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    vantage: Vantage
+    def __init__(self, service: _Optional[str] = ..., vantage: _Optional[_Union[Vantage, _Mapping]] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("service", "port", "subset", "vantage", "priorities", "left_out", "policies", "version", "overprovisioning_percent")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    SUBSET_FIELD_NUMBER: _ClassVar[int]
+    VANTAGE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITIES_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    OVERPROVISIONING_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    port: int
+    subset: str
+    vantage: Vantage
+    priorities: _containers.RepeatedCompositeFieldContainer[Priority]
+    left_out: _containers.RepeatedCompositeFieldContainer[LeftOut]
+    policies: _containers.RepeatedScalarFieldContainer[str]
+    version: str
+    overprovisioning_percent: int
+    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., subset: _Optional[str] = ..., vantage: _Optional[_Union[Vantage, _Mapping]] = ..., priorities: _Optional[_Iterable[_Union[Priority, _Mapping]]] = ..., left_out: _Optional[_Iterable[_Union[LeftOut, _Mapping]]] = ..., policies: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., overprovisioning_percent: _Optional[int] = ...) -> None: ...
+
+class Priority(_message.Message):
+    __slots__ = ("priority", "expected_traffic_percent", "localities")
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_TRAFFIC_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    LOCALITIES_FIELD_NUMBER: _ClassVar[int]
+    priority: int
+    expected_traffic_percent: float
+    localities: _containers.RepeatedCompositeFieldContainer[Place]
+    def __init__(self, priority: _Optional[int] = ..., expected_traffic_percent: _Optional[float] = ..., localities: _Optional[_Iterable[_Union[Place, _Mapping]]] = ...) -> None: ...
+
+class Place(_message.Message):
+    __slots__ = ("locality", "weight", "causes", "endpoints")
+    LOCALITY_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CAUSES_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    locality: str
+    weight: int
+    causes: _containers.RepeatedScalarFieldContainer[str]
+    endpoints: _containers.RepeatedCompositeFieldContainer[PlacedEndpoint]
+    def __init__(self, locality: _Optional[str] = ..., weight: _Optional[int] = ..., causes: _Optional[_Iterable[str]] = ..., endpoints: _Optional[_Iterable[_Union[PlacedEndpoint, _Mapping]]] = ...) -> None: ...
+
+class PlacedEndpoint(_message.Message):
+    __slots__ = ("address", "port", "cluster", "network", "weight", "health", "causes")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
+    CAUSES_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    port: int
+    cluster: str
+    network: str
+    weight: int
+    health: str
+    causes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., cluster: _Optional[str] = ..., network: _Optional[str] = ..., weight: _Optional[int] = ..., health: _Optional[str] = ..., causes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class LeftOut(_message.Message):
+    __slots__ = ("address", "port", "cluster", "network", "locality", "reason")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    LOCALITY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    port: int
+    cluster: str
+    network: str
+    locality: str
+    reason: str
+    def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., cluster: _Optional[str] = ..., network: _Optional[str] = ..., locality: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...

@@ -1,4 +1,4 @@
-"""Compile proto/tideover/**/*.proto into the package tideover_proto; `--into FOLDER` elsewhere (for the test)."""
+"""Compile proto/tideover into the package tideover_proto; `--into FOLDER` writes elsewhere (for the test)."""
 
 from __future__ import annotations
 

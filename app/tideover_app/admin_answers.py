@@ -14,7 +14,7 @@ from tideover_core.world import Service, World, located
 from tideover_proto.admin.v1 import admin_pb2 as pb
 from tideover_wire.stream import Sent
 
-from .explain import Asked, Unknown, answer, found, like
+from .explain import Asked, UnknownError, answer, found, like
 from .replica import Connected, Happening, Readiness, Replica
 
 
@@ -79,7 +79,7 @@ def status(seen: Seen) -> pb.Status:
 
 
 def services(seen: Seen, request: pb.ListServicesRequest) -> pb.ServiceList:
-    """Every service, or those of one namespace; Unknown when that has none."""
+    """Every service, or those of one namespace; UnknownError when that has none."""
     chosen = [
         service
         for key, service in sorted(seen.world.services.items())
@@ -87,17 +87,17 @@ def services(seen: Seen, request: pb.ListServicesRequest) -> pb.ServiceList:
     ]
     if request.namespace and not chosen:
         near = like(request.namespace, {key.namespace for key in seen.world.services})
-        raise Unknown(f"namespace {request.namespace!r} has no service{near}")
+        raise UnknownError(f"namespace {request.namespace!r} has no service{near}")
     return pb.ServiceList(services=[_service(service, seen.world) for service in chosen])
 
 
 def endpoints(seen: Seen, request: pb.ListEndpointsRequest) -> pb.EndpointList:
-    """The endpoints of one service, by port, cluster and locality. Unknown, or ValueError."""
+    """The endpoints of one service, by port, cluster and locality. UnknownError, or ValueError."""
     asked = Asked.parse(request.service)
     service = found(seen.world, asked.service)
     if asked.port and service.port(asked.port) is None:
         ports = ", ".join(str(port.number) for port in service.ports)
-        raise Unknown(f"service {service.key} has no port {asked.port}; it has {ports or 'none'}")
+        raise UnknownError(f"service {service.key} has no port {asked.port}; it has {ports or 'none'}")
     listed = [
         _endpoint(number, endpoint)
         for part in service.parts
@@ -115,16 +115,16 @@ def clients(seen: Seen) -> pb.ClientList:
 
 
 def client(seen: Seen, request: pb.ShowClientRequest) -> pb.ClientList:
-    """One client's open streams with all that each was sent. Unknown when it has none."""
+    """One client's open streams with all that each was sent. UnknownError when it has none."""
     chosen = [one for one in seen.clients if one.client.id == request.id]
     if not chosen:
         near = like(request.id, {one.client.id for one in seen.clients})
-        raise Unknown(f"no client {request.id!r} is connected{near}")
+        raise UnknownError(f"no client {request.id!r} is connected{near}")
     return pb.ClientList(clients=[_client(one, seen.world, whole=True) for one in chosen])
 
 
 def explanation(seen: Seen, request: pb.ExplainRequest) -> pb.Explanation:
-    """What that vantage is sent. Unknown, or ValueError."""
+    """What that vantage is sent. UnknownError, or ValueError."""
     said = request.vantage
     vantage = Vantage(
         locality=Locality.parse(said.locality),

@@ -14,7 +14,7 @@ from tideover_proto.admin.v1 import admin_pb2 as pb
 from tideover_proto.admin.v1 import admin_pb2_grpc
 
 from . import admin_answers as answers
-from .explain import Unknown
+from .explain import UnknownError
 from .replica import Replica
 
 NAME = "tideover.admin.v1.Admin"
@@ -70,7 +70,7 @@ class _Admin(admin_pb2_grpc.AdminServicer):
         try:
             # a large world takes a while to describe; pushes must not wait for it
             return await asyncio.to_thread(make, seen)
-        except Unknown as error:
+        except UnknownError as error:
             await _refuse(context, grpc.StatusCode.NOT_FOUND, error)
         except ValueError as error:
             await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)

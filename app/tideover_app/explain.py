@@ -17,7 +17,7 @@ from tideover_wire.resource import TypeUrl
 from tideover_xds.cache import Cache
 
 
-class Unknown(LookupError):
+class UnknownError(LookupError):
     """There is no such thing; the text says which, and what has a name like it."""
 
 
@@ -40,24 +40,26 @@ class Asked:
 
 
 def answer(world: World, asked: Asked, vantage: Vantage) -> dict[str, object]:
-    """What that vantage is sent, in the shared JSON shape. Unknown when there is no such thing."""
+    """What that vantage is sent, in the shared JSON shape. UnknownError when there is no such thing."""
     service = found(world, asked.service)
     if vantage.cluster and vantage.cluster not in world.clusters:
-        raise Unknown(f"no cluster {vantage.cluster!r} is configured{like(vantage.cluster, world.clusters)}")
+        raise UnknownError(
+            f"no cluster {vantage.cluster!r} is configured{like(vantage.cluster, world.clusters)}"
+        )
     target = Target(asked.service, asked.port or usual_port(service), asked.subset)
     complete = located(world, vantage)
     assignment = plan(world, target, complete)
     if assignment is None:
-        raise Unknown(_missing_part(service, target))
+        raise UnknownError(_missing_part(service, target))
     return explained(assignment, complete, endpoints_version(world, target, complete))
 
 
 def found(world: World, key: ServiceKey) -> Service:
-    """The service; Unknown with near matches when there is none."""
+    """The service; UnknownError with near matches when there is none."""
     service = world.services.get(key)
     if service is None:
         near = like(str(key), (str(one) for one in world.services))
-        raise Unknown(f"no cluster has a service {key}{near}")
+        raise UnknownError(f"no cluster has a service {key}{near}")
     return service
 
 
@@ -65,7 +67,7 @@ def usual_port(service: Service) -> int:
     """The port meant when none is said, as for a host without one: 80, the only HTTP port, the lowest."""
     numbers = [port.number for port in service.ports]
     if not numbers:
-        raise Unknown(f"service {service.key} has no port that can be served")
+        raise UnknownError(f"service {service.key} has no port that can be served")
     http = [port.number for port in service.ports if Protocol(port.protocol).is_http]
     if 80 in numbers:
         return 80

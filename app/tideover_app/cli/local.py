@@ -16,7 +16,7 @@ config_commands = typer.Typer(help="About tideover.yaml.", no_args_is_help=True)
 
 
 def run_command(config: ConfigFile = DEFAULT_CONFIG) -> int:
-    """Run the control plane, until SIGTERM or Ctrl-C."""
+    """Run the control plane."""
     from tideover_app.config import ConfigError
     from tideover_app.run import run
 
@@ -32,7 +32,9 @@ def demo_command(
     keep: Annotated[bool, typer.Option("--keep", help="Leave it running at the end, until Ctrl-C.")] = False,
     folder: Annotated[Path, typer.Option(help="Where the reports go.")] = Path(),
 ) -> int:
-    """Show clusters, Envoys, load and faults on this machine, watched live; it ends with a report."""
+    """Watch faults on this machine and nobody noticing.
+
+    Clusters, Envoys, load and faults, live, with a report at the end."""
     from tideover_app.demo import DemoOptions
     from tideover_app.demo.run import run_demo
 

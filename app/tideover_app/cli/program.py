@@ -8,12 +8,27 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+import typer.core
 
-from . import bootstraps, local
+from . import bootstraps, explaining, local, reading, status
 from .failure import Code, Failure
+
+_ORDER = (
+    "run", "demo", "check", "bootstrap", "status", "services", "endpoints", "clients", "events", "explain",
+    "simulate", "config",
+)  # fmt: skip
+
+
+class _InOrder(typer.core.TyperGroup):
+    """Commands in the order of interfaces.md."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
 
 program = typer.Typer(
     name="tideover",
+    cls=_InOrder,
     help="Failover control plane: keeps calls succeeding when instances, clusters or regions fail.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: rich takes longer to import than all the rest
@@ -21,8 +36,8 @@ program = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-local.add_to(program)
-bootstraps.add_to(program)
+for commands in (local, bootstraps, status, reading, explaining):
+    commands.add_to(program)
 
 
 def _version(wanted: bool) -> None:

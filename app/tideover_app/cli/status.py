@@ -1,0 +1,64 @@
+"""`tideover status`, once or watched."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from .connection import DEFAULT_SERVER, Server, ask
+from .failure import Code, Failure, wrong_use
+from .output import Document, Format, Output, console, document, show
+
+EVERY_S = 1.0
+
+
+def status_command(
+    server: Server = DEFAULT_SERVER,
+    watch: Annotated[bool, typer.Option("-w", "--watch", help="Keep it up to date, until Ctrl-C.")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show what is failing over now, and why.
+
+    Also replicas, clusters, clients and problems."""
+    from . import tables
+
+    if not watch:
+        show(_asked(server), output, lambda answer: tables.status(answer, time.time()))
+        return
+    if output != Format.TABLE:
+        raise wrong_use("--watch is a table that changes; for programs use `events --follow -o json`")
+    _watch(server)
+
+
+def _asked(server: str) -> Document:
+    from tideover_proto.admin.v1 import admin_pb2 as pb
+
+    return document(ask(server, lambda stub: stub.GetStatus, pb.GetStatusRequest()))
+
+
+def _watch(server: str) -> None:
+    """Show the status until interrupted; a control plane that went away is waited for."""
+    from rich.live import Live
+
+    from . import tables
+
+    picture: Any = tables.status(_asked(server), time.time())  # not reachable at the start: say so, and end
+    with Live(picture, console=console(), auto_refresh=False, vertical_overflow="crop") as live:
+        live.refresh()
+        while True:
+            time.sleep(EVERY_S)
+            try:
+                picture = tables.status(_asked(server), time.time())
+            except Failure as failure:
+                if failure.code != Code.NOT_REACHABLE:
+                    raise
+                live.update(tables.below(picture, failure.message), refresh=True)
+            else:
+                live.update(picture, refresh=True)
+
+
+def add_to(program: typer.Typer) -> None:
+    """Make `status` a command of `program`."""
+    program.command("status")(status_command)

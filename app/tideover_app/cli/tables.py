@@ -1,0 +1,228 @@
+"""Answers as tables, for people. Each is made from the same document that `-o json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from .output import Document
+
+_FINE, _BAD, _DIM = "green", "red", "dim"
+
+
+def status(answer: Document, now_s: float) -> RenderableType:
+    """Replicas, clusters, clients, what is failing over, what is refused."""
+    counts, connections = answer["services"], answer["clients"]
+    parts: list[RenderableType] = [
+        _rows(
+            ("REPLICA", "REGION", "VERSION", "UP", "READY"),
+            (
+                [r["name"], r["region"] or "-", r["version"], _ago(r["startedAt"], now_s), _readiness(r)]
+                for r in answer["replicas"]
+            ),
+        ),
+        _rows(
+            ("CLUSTER", "NETWORK", "LOCALITY", "SERVICES", "ENDPOINTS", "READY", "KNOWN"),
+            (
+                [
+                    c["name"], c["network"] or "-", c["locality"] or "-", c["services"], c["endpoints"],
+                    c["readyEndpoints"], _freshness(c, now_s),
+                ]
+                for c in answer["clusters"]
+            ),
+        ),
+        Text(
+            f"{_many(counts['services'], 'service')}, {_many(counts['endpoints'], 'endpoint')}, "
+            f"{counts['readyEndpoints']} ready; {_many(connections['connected'], 'client')} connected, "
+            f"{connections['refusing']} refusing, {connections['unknownVantage']} of unknown vantage\n"
+        ),
+    ]  # fmt: skip
+    if answer["failingOver"]:
+        parts.append(Text("failing over now", style=_BAD))
+        parts.append(
+            _rows(
+                ("SERVICE", "LOCALITY", "READY", "WHY"),
+                (
+                    [
+                        f"{f['service']}:{f['port']}",
+                        f["locality"],
+                        f"{f['ready']} of {f['endpoints']}",
+                        f["cause"],
+                    ]
+                    for f in answer["failingOver"]
+                ),
+            )
+        )
+    else:
+        parts.append(Text("nothing is failing over", style=_FINE))
+    if answer["problems"]:
+        parts += [
+            Text(f"\n{_many(len(answer['problems']), 'problem')}", style=_BAD),
+            problems(answer["problems"]),
+        ]
+    return Group(*parts)
+
+
+def problems(listed: Iterable[Document]) -> RenderableType:
+    """What is refused, and what happens instead."""
+    lines = []
+    for one in listed:
+        line = Text(f"{one['object']}: ", style="bold")
+        line.append(f"{one['message']}; {one['consequence']}", style="not bold")
+        lines.append(line.append(f"  ({one['where']})" if one["where"] else "", style=f"not bold {_DIM}"))
+    return Group(*lines)
+
+
+def below(picture: RenderableType, message: str) -> RenderableType:
+    """The last picture, marked as old."""
+    return Group(picture, Text(f"\nas of a moment ago: {message}", style=_BAD))
+
+
+def services(answer: Document) -> RenderableType:
+    """One service a line."""
+    return _rows(
+        ("SERVICE", "PORTS", "CLUSTERS", "ENDPOINTS", "READY", ""),
+        (
+            [
+                s["service"],
+                ",".join(f"{p['number']}/{p['protocol']}" for p in s["ports"]) or "-",
+                ",".join(s["clusters"]),
+                s["endpoints"],
+                s["readyEndpoints"],
+                Text("failing over", style=_BAD) if s["failingOver"] else "",
+            ]
+            for s in answer["services"]
+        ),
+    )
+
+
+def endpoints(answer: Document) -> RenderableType:
+    """One endpoint a line."""
+    return _rows(
+        ("PORT", "ENDPOINT", "CLUSTER", "NETWORK", "LOCALITY", "STATE", "WEIGHT", "POD", "NODE"),
+        (
+            [
+                e["servicePort"], address(e), e["cluster"], e["network"], e["locality"], _state(e),
+                e["weight"], e["pod"] or "-", e["node"] or "-",
+            ]
+            for e in answer["endpoints"]
+        ),
+    )  # fmt: skip
+
+
+def clients(answer: Document) -> RenderableType:
+    """One stream a line."""
+    return _rows(
+        ("CLIENT", "CLUSTER", "LOCALITY", "NAMESPACE", "PEER", "AGENT", "SENT", "STATE"),
+        (
+            [
+                c["id"],
+                Text(c["vantage"]["cluster"] or "unknown vantage", style=_BAD if c["unknownVantage"] else ""),
+                c["vantage"]["locality"],
+                c["vantage"]["namespace"] or "-",
+                c["peer"],
+                c["userAgent"] or "-",
+                " ".join(f"{_short(s['type'])}:{s['sent']}" for s in c["subscriptions"]) or "-",
+                _acceptance(c),
+            ]
+            for c in answer["clients"]
+        ),
+    )
+
+
+def client(answer: Document) -> RenderableType:
+    """One client's streams, name by name."""
+    parts: list[RenderableType] = [clients(answer)]
+    for one in answer["clients"]:
+        parts += [Text(f"ignored in its node: {problem}", style=_BAD) for problem in one["problems"]]
+        for part in one["subscriptions"]:
+            wanted = set(part["subscribed"]) - {"*"}
+            names = sorted(wanted | set(part["versions"]))
+            title = f"{part['type']}{' (wildcard)' if part['wildcard'] else ''}"
+            parts.append(Text(f"\nstream {one['stream']}: {title}", style="bold"))
+            if part["nack"]:
+                parts.append(Text(f"refused: {part['nack']}", style=_BAD))
+            parts.append(
+                _rows(("NAME", "VERSION"), ([n, part["versions"].get(n, "none yet")] for n in names))
+            )
+    return Group(*parts)
+
+
+def events(answer: Document) -> RenderableType:
+    """One event a line."""
+    return Text("\n".join(event_line(event) for event in answer["events"]) or "nothing has happened yet")
+
+
+def event_line(event: Document) -> str:
+    """When, what, to which object, and how."""
+    at = _moment(event["at"]).astimezone().strftime("%H:%M:%S")
+    return f"{at}  {event['kind']:<22} {event['object']}: {event['message']}"
+
+
+def address(endpoint: Document) -> str:
+    """ADDRESS:PORT, with IPv6 in brackets."""
+    host = endpoint["address"]
+    return f"[{host}]:{endpoint['port']}" if ":" in host else f"{host}:{endpoint['port']}"
+
+
+def _rows(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in row))
+    return table
+
+
+def _readiness(replica: Document) -> Text:
+    reasons = f": {'; '.join(replica['reasons'])}" if replica["reasons"] else ""
+    return Text(("yes" if replica["ready"] else "no") + reasons, style=_FINE if replica["ready"] else _BAD)
+
+
+def _freshness(cluster: Document, now_s: float) -> Text:
+    reason = f": {cluster['reason']}" if cluster["reason"] else ""
+    if not cluster["known"]:
+        return Text("not yet" + reason, style=_BAD)
+    if cluster.get("staleSince") is None:
+        return Text("fresh", style=_FINE)
+    return Text(f"stale for {_ago(cluster['staleSince'], now_s)}{reason}", style=_BAD)
+
+
+def _state(endpoint: Document) -> Text:
+    words = ["ready" if endpoint["ready"] else "not ready"]
+    if endpoint["terminating"]:
+        words = ["terminating", *(["still serving"] if endpoint["serving"] else [])]
+    return Text(", ".join(words), style=_FINE if endpoint["ready"] else _BAD)
+
+
+def _acceptance(client: Document) -> Text:
+    refused = [f"{_short(s['type'])} refused: {s['nack']}" for s in client["subscriptions"] if s["nack"]]
+    if refused:
+        return Text("; ".join(refused), style=_BAD)
+    waiting = [_short(s["type"]) for s in client["subscriptions"] if not s["acknowledged"]]
+    return Text(f"waiting for {', '.join(waiting)}", style=_DIM) if waiting else Text("accepted", style=_FINE)
+
+
+def _short(kind: str) -> str:
+    known = {"Cluster": "CDS", "ClusterLoadAssignment": "EDS", "Listener": "LDS", "RouteConfiguration": "RDS"}
+    return known.get(kind, kind)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _ago(text: str, now_s: float) -> str:
+    seconds = max(0, int(now_s - _moment(text).timestamp()))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

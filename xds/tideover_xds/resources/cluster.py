@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
-from envoy.config.core.v3 import address_pb2, config_source_pb2, protocol_pb2
+from envoy.config.core.v3 import address_pb2, protocol_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.v3 import percent_pb2
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.wrappers_pb2 import UInt32Value
 
 from tideover_core.model import Protocol
@@ -22,6 +21,7 @@ from tideover_core.policy import ConnectionPool, LoadBalancing, Outlier, Retry, 
 from tideover_wire.resource import Resource, TypeUrl
 
 from .fields import dump, resource, text
+from .messages import ads, seconds
 
 UNLIMITED = 2**32 - 1
 CONNECT_TIMEOUT_S = 1.0
@@ -29,11 +29,10 @@ PANIC_PERCENT = 1
 HTTP2_PING_EVERY_S, HTTP2_PING_TIMEOUT_S = 5.0, 2.0
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
-_Cluster = cluster_pb2.Cluster
 _POLICIES = {
-    LoadBalancing.LEAST_REQUEST: _Cluster.LEAST_REQUEST,
-    LoadBalancing.ROUND_ROBIN: _Cluster.ROUND_ROBIN,
-    LoadBalancing.RANDOM: _Cluster.RANDOM,
+    LoadBalancing.LEAST_REQUEST: cluster_pb2.Cluster.LEAST_REQUEST,
+    LoadBalancing.ROUND_ROBIN: cluster_pb2.Cluster.ROUND_ROBIN,
+    LoadBalancing.RANDOM: cluster_pb2.Cluster.RANDOM,
 }
 
 
@@ -72,8 +71,8 @@ def _template(treatment: Treatment) -> bytes:
     return dump(_proxyless(treatment) if treatment.proxyless else _for_envoy(treatment))
 
 
-def _proxyless(treatment: Treatment) -> _Cluster:
-    message = _Cluster(type=_Cluster.EDS, lb_policy=_Cluster.ROUND_ROBIN)
+def _proxyless(treatment: Treatment) -> cluster_pb2.Cluster:
+    message = cluster_pb2.Cluster(type=cluster_pb2.Cluster.EDS, lb_policy=cluster_pb2.Cluster.ROUND_ROBIN)
     message.eds_cluster_config.eds_config.CopyFrom(ads())
     # gRPC reads max_requests only, and its own default of 1024 would refuse calls
     message.circuit_breakers.thresholds.add(
@@ -82,10 +81,10 @@ def _proxyless(treatment: Treatment) -> _Cluster:
     return message
 
 
-def _for_envoy(treatment: Treatment) -> _Cluster:
+def _for_envoy(treatment: Treatment) -> cluster_pb2.Cluster:
     pool = treatment.pool
-    message = _Cluster(
-        type=_Cluster.EDS,
+    message = cluster_pb2.Cluster(
+        type=cluster_pb2.Cluster.EDS,
         connect_timeout=seconds(_or(pool.connect_timeout_s, CONNECT_TIMEOUT_S)),
         lb_policy=_POLICIES[treatment.load_balancing],
         # a removed host that passes checks would keep its traffic, and can crash Envoy
@@ -182,22 +181,6 @@ def _keepalive(keepalive: TcpKeepalive) -> address_pb2.TcpKeepalive:
         keepalive_time=UInt32Value(value=max(1, round(keepalive.time_s))),
         keepalive_interval=UInt32Value(value=max(1, round(keepalive.interval_s))),
     )
-
-
-def ads(initial_fetch_timeout_s: float = 1.0) -> config_source_pb2.ConfigSource:
-    """What refers to another resource of the same stream."""
-    return config_source_pb2.ConfigSource(
-        ads=config_source_pb2.AggregatedConfigSource(),
-        resource_api_version=config_source_pb2.ApiVersion.V3,
-        initial_fetch_timeout=seconds(initial_fetch_timeout_s),
-    )
-
-
-def seconds(value: float) -> Duration:
-    """A duration, to the microsecond."""
-    duration = Duration()
-    duration.FromMicroseconds(round(value * 1_000_000))
-    return duration
 
 
 def _limit(value: int | None) -> int:

@@ -8,7 +8,7 @@ its locality and hashes the whole; nothing else is touched.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from envoy.config.core.v3 import address_pb2, base_pb2, health_check_pb2
@@ -69,6 +69,31 @@ def endpoints(
     if previous is not None and previous.resource.version == built.version:
         built = previous.resource
     return EncodedAssignment(built, cluster_version, parts)
+
+
+def assume_ready(assignment: Assignment) -> Assignment:
+    """The same for a proxyless client, when nothing is healthy: everything, as if it were.
+
+    gRPC drops what is not healthy before it looks at priorities, and has no panic mode: it would
+    refuse calls that some endpoint may still answer.
+    """
+    priorities = assignment.priorities
+    places = [place for priority in priorities for place in priority.localities]
+    if any(placed.health is Health.HEALTHY for place in places for placed in place.endpoints):
+        return assignment
+    return replace(
+        assignment,
+        priorities=tuple(
+            replace(priority, localities=tuple(_ready(place) for place in priority.localities))
+            for priority in priorities
+        ),
+    )
+
+
+def _ready(place: WeightedLocality) -> WeightedLocality:
+    return replace(
+        place, endpoints=tuple(replace(placed, health=Health.HEALTHY) for placed in place.endpoints)
+    )
 
 
 def fitted(weights: Sequence[int]) -> list[int]:

@@ -1,0 +1,190 @@
+"""What is served, built when someone asks and kept while someone holds it.
+
+A client reads through its view. A view holds slots: one resource for one group of clients that
+share every byte of it. When a slot's last view goes, so does the slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable
+from weakref import WeakValueDictionary
+
+from tideover_core.model import ServiceKey, Vantage
+from tideover_core.names import Target
+from tideover_core.policy import Retry
+from tideover_core.resolve import resolve
+from tideover_core.world import Service, World, located
+from tideover_wire.node import Client
+from tideover_wire.resource import Resource, TypeUrl
+
+from .border import Changes
+from .catalog import Catalog
+from .changes import difference, names
+from .epochs import Epochs
+from .resources.listener import TcpPorts, tcp_ports
+from .resources.route import ServiceHosts, route_table, service_hosts
+from .resources.types import TYPES, Built, Key, ResourceType, Stales, vantage_key
+
+
+class Slot:
+    """One resource of one group of clients, and the update in which it was last right."""
+
+    __slots__ = ("__weakref__", "built", "epoch")
+
+    def __init__(self) -> None:
+        self.built: Built | None = None
+        self.epoch = -1
+
+
+class Cache:
+    """The newest world, and everything built from it. One event loop."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.epochs = Epochs()
+        self.catalog = Catalog(world)
+        self._views: WeakValueDictionary[Hashable, ClientView] = WeakValueDictionary()
+        self._slots: WeakValueDictionary[Key, Slot] = WeakValueDictionary()
+        self._hosts: dict[ServiceKey, tuple[int, ServiceHosts]] = {}
+
+    def view(self, client: Client) -> ClientView:
+        """The live view of this client; equal clients share one."""
+        key = (
+            client.proxyless, client.http_port, tuple(sorted(client.tcp_ports.items())),
+            *vantage_key(client.vantage),
+        )  # fmt: skip
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = ClientView(self, client)
+        return view
+
+    def update(self, world: World) -> Changes | None:
+        """Take a new world; the names that may have changed for anyone. None: anything may have."""
+        old, self.world = self.world, world
+        if old is world:
+            return {}
+        found = difference(old, world)
+        before = self.catalog
+        if found.settings:
+            self.catalog = Catalog(world)
+        moved = [view for view in list(self._views.values()) if view.relocate(found.nodes, found.places)]
+        if old.root_namespace != world.root_namespace:
+            self.epochs.everything()
+            return None
+        self.epochs.advance(found, len(world.services))
+        if moved or old.complete != world.complete:
+            return None
+        catalog = self.catalog
+        return names(found, old, world, lambda key: {*before.subsets(key), *catalog.subsets(key)})
+
+    def slot(self, key: Key) -> Slot:
+        """The slot of this key; new ones are empty."""
+        slot = self._slots.get(key)
+        if slot is None:
+            slot = self._slots[key] = Slot()
+        return slot
+
+    def hosts(self, service: Service) -> ServiceHosts:
+        """The virtual hosts of one service, the same for every client."""
+        changed = self.epochs.of(Stales.SETTINGS, service.key)
+        epoch, hosts = self._hosts.get(service.key, (-1, None))
+        if hosts is None or epoch < changed:
+            retries = {
+                port.number: resolve(self.world, Target(service.key, port.number), Vantage()).settings.retry
+                or Retry()
+                for port in service.ports
+                if port.protocol.is_http
+            }
+            hosts = service_hosts(service, retries)
+            self._hosts[service.key] = (self.epochs.now, hosts)
+        return hosts
+
+    def routes(self, namespace: str) -> Resource:
+        """The route table of one namespace."""
+        services = self.world.services
+        if len(self._hosts) > len(services):
+            self._hosts = {key: hosts for key, hosts in self._hosts.items() if key in services}
+        return route_table(
+            namespace, [(key.namespace, self.hosts(services[key])) for key in sorted(services)]
+        )
+
+
+class ClientView:
+    """What equal clients are sent, always of the newest world (`View` of the wire)."""
+
+    def __init__(self, cache: Cache, client: Client) -> None:
+        self.client = client
+        self.vantage = located(cache.world, client.vantage)
+        self.tcp: TcpPorts = tcp_ports(client.tcp_ports, client.http_port)
+        self._cache = cache
+        # by type: name -> (slot, the update in which it was the right one)
+        self._held: dict[TypeUrl, dict[str, tuple[Slot, int]]] = {url: {} for url in TYPES}
+
+    @property
+    def world(self) -> World:
+        """The newest world."""
+        return self._cache.world
+
+    @property
+    def complete(self) -> bool:
+        """Whether every source is completely known."""
+        return self._cache.world.complete
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What this client asked for and does not get, and why."""
+        return self.tcp.problems
+
+    def get(self, type_url: str, name: str) -> Resource | None:
+        """The resource as of now, built when nobody was sent it yet."""
+        row = TYPES.get(type_url)  # type: ignore[call-overload]
+        if row is None:
+            return None
+        built = self._built(row, name)
+        return built.resource if built is not None else None
+
+    def names(self, type_url: str) -> Collection[str]:
+        """What a wildcard covers: clusters and listeners."""
+        if type_url == TypeUrl.CLUSTER:
+            return self._cache.catalog.clusters(self)
+        if type_url == TypeUrl.LISTENER and not self.client.proxyless:
+            return self._cache.catalog.listeners(self)
+        return ()
+
+    def routes(self) -> Resource:
+        """The route table of this client's namespace."""
+        return self._cache.routes(self.vantage.namespace)
+
+    def relocate(self, nodes: frozenset[tuple[str, str]], places: frozenset[str]) -> bool:
+        """Stand where the newest world says; whether what this client is sent may differ by that."""
+        standing = self.client.vantage
+        if standing.cluster not in places and (standing.cluster, standing.node) not in nodes:
+            return False
+        self.vantage = located(self._cache.world, standing)
+        for held in self._held.values():
+            held.clear()
+        return True
+
+    def _built(self, row: ResourceType, name: str) -> Built | None:
+        epochs = self._cache.epochs
+        subject = row.subject(self, name)
+        held = self._held[row.url]
+        slot, checked = held.get(name, (None, -1))
+        if slot is None or checked < epochs.of(Stales.SETTINGS if subject else row.stales, subject):
+            key = row.shared_by(self, name)
+            if key is None:
+                held.pop(name, None)
+                return None
+            slot = self._cache.slot((row.url, name, *key))
+            held[name] = (slot, epochs.now)
+        if slot.epoch < epochs.of(row.stales, subject):
+            slot.built = _kept(slot.built, row.build(self, name, slot.built))
+            slot.epoch = epochs.now
+        return slot.built
+
+
+def _kept(before: Built | None, after: Built | None) -> Built | None:
+    """What was built, with the old resource when it came out the same: identity tells of change."""
+    if before is None or after is None or before.resource.version != after.resource.version:
+        return after
+    return Built(before.resource, after.parts)

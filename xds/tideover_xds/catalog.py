@@ -1,0 +1,58 @@
+"""The names that wildcards cover, by group of clients that see the same subsets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tideover_core.model import ServiceKey
+from tideover_core.names import Target, wire_name
+from tideover_core.world import World
+
+from .changes import about
+from .resources.listener import HTTP_LISTENER
+from .resources.types import Key, Reader, has_subset, known_target, settings_key
+
+
+class Catalog:
+    """The names in one world. Lazy: a list is made when the first of its clients asks."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._clusters: dict[Key, tuple[str, ...]] = {}
+        self._subsets = _subsets(world)
+
+    def subsets(self, key: ServiceKey) -> frozenset[str]:
+        """Names of the subsets of a service that any client may see."""
+        return self._subsets.get(key, frozenset())
+
+    def clusters(self, reader: Reader) -> tuple[str, ...]:
+        """All cluster names that this client sees, sorted."""
+        key: Key = settings_key(reader.vantage) if self._subsets else ()
+        found = self._clusters.get(key)
+        if found is None:
+            found = self._clusters[key] = tuple(sorted(self._names(reader)))
+        return found
+
+    def listeners(self, reader: Reader) -> tuple[str, ...]:
+        """The HTTP listener, and the TCP listeners of services that exist."""
+        tcp = (name for name in reader.tcp.ports if known_target(reader, name) is not None)
+        return tuple(sorted((HTTP_LISTENER, *tcp)))
+
+    def _names(self, reader: Reader) -> Iterator[str]:
+        for key, service in self._world.services.items():
+            subsets = self.subsets(key)
+            for port in service.ports:
+                yield wire_name(key, port.number)
+                for subset in subsets:
+                    if has_subset(reader, Target(key, port.number, subset)):
+                        yield wire_name(key, port.number, subset)
+
+
+def _subsets(world: World) -> dict[ServiceKey, frozenset[str]]:
+    found: dict[ServiceKey, frozenset[str]] = {}
+    for rule in world.destination_rules:
+        if rule.subsets:
+            own = frozenset(subset.name for subset in rule.subsets)
+            for key in about(rule, world):
+                found[key] = found.get(key, frozenset()) | own
+    return found

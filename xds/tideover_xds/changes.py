@@ -1,0 +1,205 @@
+"""What of the served resources may differ between two worlds: names, never contents.
+
+Too many names cost a comparison of versions per stream, one too few is an update that never comes:
+so where it is not cheap to be exact, this says too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tideover_core.model import ClusterFacts, ServiceKey
+from tideover_core.names import wire_name
+from tideover_core.policy import DestinationRule, FailoverPolicy
+from tideover_core.world import Part, Service, World
+from tideover_wire.resource import TypeUrl
+
+from .resources.hosts import every_host, qualified, written
+from .resources.route import HTTP_ROUTES
+
+_KeyOf = Callable[[str], ServiceKey | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed from one world to the next.
+
+    `settings` are services whose ports, policies or annotations changed, or that came or went;
+    `facts` are those of which only endpoints did. `nodes` are (cluster, node) whose locality or labels
+    changed, and `places` clusters whose locality or network did: what their clients are sent may differ.
+    """
+
+    settings: frozenset[ServiceKey] = frozenset()
+    facts: frozenset[ServiceKey] = frozenset()
+    routes: bool = False
+    nodes: frozenset[tuple[str, str]] = frozenset()
+    places: frozenset[str] = frozenset()
+
+
+def difference(old: World, new: World) -> Difference:
+    """Compare by identity first: a service whose parts did not change is the same object."""
+    shaped, facts = _services(old, new)
+    governed = _governed(old, new)
+    retried = _retried(old, new)
+    nodes = _nodes(old.clusters, new.clusters)
+    settings = shaped | governed | retried
+    on_nodes = _with_endpoints_on(new, nodes) if nodes else frozenset()
+    return Difference(
+        settings=settings,
+        facts=(facts | on_nodes) - settings,
+        routes=bool(shaped or retried),
+        nodes=nodes,
+        places=_places(old.clusters, new.clusters),
+    )
+
+
+def names(
+    found: Difference, old: World, new: World, subsets: Callable[[ServiceKey], Iterable[str]]
+) -> Mapping[str, frozenset[str]]:
+    """The names of resources that may differ, by type URL; types without any are absent."""
+    clusters = frozenset(_wire_names(found.settings, (old, new), subsets))
+    listeners = frozenset(_listener_names(found.settings, (old, new)))
+    by_type = {
+        TypeUrl.CLUSTER: clusters,
+        TypeUrl.ENDPOINT: clusters | frozenset(_wire_names(found.facts, (old, new), subsets)),
+        TypeUrl.LISTENER: clusters | listeners if clusters else listeners,
+        TypeUrl.ROUTE: frozenset({HTTP_ROUTES}) if found.routes else frozenset[str](),
+    }
+    return {url.value: some for url, some in by_type.items() if some}
+
+
+def _services(old: World, new: World) -> tuple[frozenset[ServiceKey], frozenset[ServiceKey]]:
+    """(services whose shape changed, services of which only endpoints did)."""
+    shaped = set(old.services.keys() ^ new.services.keys())
+    facts: set[ServiceKey] = set()
+    for key, service in new.services.items():
+        before = old.services.get(key)
+        if before is service or before is None:
+            continue
+        (facts if _shape(before) == _shape(service) else shaped).add(key)
+    return frozenset(shaped), frozenset(facts)
+
+
+def _shape(service: Service) -> tuple[object, ...]:
+    """All of a service but its endpoints: what settings and routes may depend on."""
+    return (service.ports, tuple(_shape_of_part(part) for part in service.parts))
+
+
+def _shape_of_part(part: Part) -> tuple[object, ...]:
+    facts = part.facts
+    return (
+        part.cluster, part.exported, facts.ports, facts.traffic_distribution,
+        facts.internal_traffic_local, facts.created,
+    )  # fmt: skip
+
+
+def _governed(old: World, new: World) -> frozenset[ServiceKey]:
+    """Services that a changed DestinationRule is about."""
+    if old.root_namespace != new.root_namespace:
+        return frozenset(new.services)
+    changed = _changed(old.destination_rules, new.destination_rules)
+    return frozenset(key for rule in changed for key in about(rule, new))
+
+
+def _retried(old: World, new: World) -> frozenset[ServiceKey]:
+    """Services that a changed FailoverPolicy is about: routes hold its retries."""
+    if old.root_namespace != new.root_namespace:
+        return frozenset(new.services)
+    changed = _changed(old.failover_policies, new.failover_policies)
+    return frozenset(key for policy in changed for key in _targets(policy, new))
+
+
+def _changed(old: tuple[object, ...], new: tuple[object, ...]) -> list[object]:
+    """Items of one but not of the other. Items are compared, not hashed: they hold mappings."""
+    if old is new:
+        return []
+    before, after = {id(item) for item in old}, {id(item) for item in new}
+    gone = [item for item in old if id(item) not in after]
+    came = [item for item in new if id(item) not in before]
+    return [item for item in gone if item not in came] + [item for item in came if item not in gone]
+
+
+def about(rule: object, world: World) -> Iterator[ServiceKey]:
+    """The services that a DestinationRule's host may mean, whoever its clients are."""
+    assert isinstance(rule, DestinationRule)
+    host = rule.host
+    if host.startswith("*"):
+        end = host[1:]
+        yield from (key for key in world.services if _ends_with(key, end))
+        return
+    said = written(host, rule.namespace)
+    if said is not None and said.service in world.services:
+        yield said.service
+
+
+def _ends_with(service: ServiceKey, end: str) -> bool:
+    hosts = qualified(service)
+    return not hosts or any(host.endswith(end) for host in hosts)
+
+
+def _targets(policy: object, world: World) -> Iterator[ServiceKey]:
+    assert isinstance(policy, FailoverPolicy)
+    if policy.targets:
+        yield from (key for key in policy.targets if key in world.services)
+    else:
+        mesh_wide = policy.namespace == world.root_namespace
+        yield from (key for key in world.services if mesh_wide or key.namespace == policy.namespace)
+
+
+def _nodes(old: Mapping[str, ClusterFacts], new: Mapping[str, ClusterFacts]) -> frozenset[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for name, facts in new.items():
+        before = old.get(name)
+        if before is facts:
+            continue
+        for was, now in (
+            (before.nodes if before else {}, facts.nodes),
+            (before.node_labels if before else {}, facts.node_labels),
+        ):
+            if was is not now:
+                found.update(
+                    (name, node) for node in was.keys() | now.keys() if was.get(node) != now.get(node)
+                )
+    return frozenset(found)
+
+
+def _places(old: Mapping[str, ClusterFacts], new: Mapping[str, ClusterFacts]) -> frozenset[str]:
+    def place(facts: ClusterFacts | None) -> tuple[object, ...] | None:
+        return (facts.locality, facts.network) if facts is not None else None
+
+    changed = (name for name in old.keys() | new.keys() if old.get(name) is not new.get(name))
+    return frozenset(name for name in changed if place(old.get(name)) != place(new.get(name)))
+
+
+def _with_endpoints_on(world: World, nodes: frozenset[tuple[str, str]]) -> frozenset[ServiceKey]:
+    return frozenset(
+        key
+        for key, service in world.services.items()
+        for part in service.parts
+        for group in part.facts.endpoints.values()
+        for endpoint in group
+        if (endpoint.cluster, endpoint.node) in nodes
+    )
+
+
+def _wire_names(
+    keys: Iterable[ServiceKey], worlds: tuple[World, World], subsets: Callable[[ServiceKey], Iterable[str]]
+) -> Iterator[str]:
+    for key, service in _in(worlds, keys):
+        for port in service.ports:
+            yield wire_name(key, port.number)
+            yield from (wire_name(key, port.number, subset) for subset in subsets(key))
+
+
+def _listener_names(keys: Iterable[ServiceKey], worlds: tuple[World, World]) -> Iterator[str]:
+    for _, service in _in(worlds, keys):
+        yield from every_host(service)
+
+
+def _in(worlds: tuple[World, World], keys: Iterable[ServiceKey]) -> Iterator[tuple[ServiceKey, Service]]:
+    for key in keys:
+        for world in worlds:
+            service = world.services.get(key)
+            if service is not None:
+                yield key, service

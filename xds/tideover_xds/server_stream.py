@@ -1,0 +1,117 @@
+"""One open stream: its reader runs in grpc's own task, its writer in one beside it.
+
+The reader feeds requests to the protocol (`wire`), the writer pulls responses from it, one write at
+a time. Nothing is queued: a client that reads slowly costs one pending write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import grpc
+
+from tideover_wire.events import Event, Opened, Refused
+from tideover_wire.resource import View
+from tideover_wire.stream import Stream
+
+from .border import Observer, Views
+from .server_options import ServerOptions
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all streams of a server share."""
+
+    views: Views
+    observer: Observer
+    options: ServerOptions
+
+
+class ServedStream:
+    """A stream of either variant, from its opening to its end."""
+
+    def __init__(self, number: int, context: Context, stream: Stream, around: Surroundings) -> None:
+        self._number, self._context, self._stream, self._around = number, context, stream, around
+        self._view: View | None = None
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[object] | None = None
+        self._ending = ""  # why we end it, with OK
+        self._owed_since_s: float | None = None  # since when the client owes us a word
+
+    async def serve(self) -> None:
+        """Read and write until one side ends. Raises what grpc is to report; returning means OK."""
+        self._task = asyncio.current_task()
+        writer = asyncio.create_task(self._write())
+        reason = "the client cancelled it or its connection broke"
+        try:
+            refused = await self._read()
+            reason = f"{refused.code}: {refused.message}" if refused else "the client closed it"
+        except asyncio.CancelledError:
+            if not self._ending:
+                raise
+            reason, refused = self._ending, None
+        finally:
+            writer.cancel()
+            await asyncio.wait({writer})
+            if self._view is not None:
+                self._around.observer.closed(self._number, reason)
+        if refused is not None:
+            await self._context.abort(grpc.StatusCode[refused.code], refused.message)
+
+    def touch(self, changes: Mapping[str, Collection[str]] | None) -> None:
+        """Something may have changed: `Stream.touch`, and let the writer look."""
+        self._stream.touch(changes)
+        self._wake.set()
+
+    def end(self, reason: str) -> None:
+        """End it with OK, as soon as the loop turns."""
+        if not self._ending and self._task is not None:
+            self._ending = reason
+            self._task.cancel()
+
+    def overdue(self, now_s: float) -> str:
+        """Why it has waited too long for something the client owes, or the empty string."""
+        if self._view is None:
+            waits_for, within_s = "request", self._around.options.first_request_within_s
+        elif self._stream.lacks_clusters:
+            # refused its clusters and reconnected, Envoy may never ask for them on this stream (E3)
+            waits_for, within_s = "subscription to clusters", self._around.options.clusters_within_s
+        else:
+            self._owed_since_s = None
+            return ""
+        if self._owed_since_s is None:
+            self._owed_since_s = now_s
+        return f"no {waits_for} within {within_s:g} s" if now_s - self._owed_since_s >= within_s else ""
+
+    async def _read(self) -> Refused | None:
+        while True:
+            raw = await self._context.read()
+            if not isinstance(raw, bytes):  # grpc.aio.EOF
+                return None
+            for event in self._stream.on_request(raw):
+                if isinstance(event, Refused):
+                    if self._view is not None:
+                        self._around.observer.event(self._number, event)
+                    return event
+                self._take(event)
+            self._wake.set()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Opened):
+            self._view = self._around.views.view(event.client)
+            self._owed_since_s = None
+            self._around.observer.opened(self._number, self._context.peer(), event.client, self._stream)
+        else:
+            self._around.observer.event(self._number, event)
+
+    async def _write(self) -> None:
+        while True:
+            self._wake.clear()
+            if self._view is not None:
+                while (response := self._stream.next_response(self._view)) is not None:
+                    await self._context.write(response)
+            await self._wake.wait()

@@ -97,9 +97,14 @@ class Tideover:
 
     async def bootstrap(self, *arguments: str, kind: str = "envoy") -> dict[str, Any]:
         """What `tideover bootstrap` prints for a client of this server, on free ports unless told."""
+        return await self.bootstrap_of(self.setup, *arguments, kind=kind)
+
+    @staticmethod
+    async def bootstrap_of(setup: Setup, *arguments: str, kind: str = "envoy") -> dict[str, Any]:
+        """The same before the server runs."""
         ports = ["--http-port", str(free_ports(1)[0]), "--admin-port", "0"]
         extra = ports if kind == "envoy" and "--http-port" not in arguments else []
-        server = ["--server", f"127.0.0.1:{self.setup.xds_port}"]
+        server = ["--server", f"127.0.0.1:{setup.xds_port}"]
         answer = await command("bootstrap", kind, *server, *extra, *arguments)
         assert answer.code == 0, answer.err
         return dict(answer.json())

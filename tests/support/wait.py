@@ -13,7 +13,7 @@ INTERVAL_S = 0.01
 
 
 async def until(condition: Callable[[], Any], timeout_s: float = 15, what: object = "the condition") -> Any:
-    """Ask (and await) until the answer is true, and return it; after `timeout_s` AssertionError with the last.
+    """Ask (and await) until the answer is true, and return it; after `timeout_s` an AssertionError.
 
     `what` is only for the message; a callable is asked when it fails (`what=lambda: envoy.log()`).
     """

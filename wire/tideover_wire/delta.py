@@ -45,11 +45,11 @@ class DeltaSubstream(Substream):
 
     def _inherit(self, versions: dict[str, str]) -> None:
         """A reconnecting client says what it has: only differences are sent (D2, D7)."""
-        if not self._served:
-            self._owed.difference_update(versions)  # a newer replica may serve it: leave it alone
-            return
         self._greet = False
         self._everything = True
+        if not self._served:
+            self._owed.difference_update(versions)  # another release may serve it: leave it alone
+            return
         names = self.subscription.names
         for name, version in versions.items():
             if self.subscription.wildcard or name in names:

@@ -43,9 +43,7 @@ class SotwSubstream(Substream):
 
     def _reconnected(self, version: str) -> None:
         """The client has something from before, but does not say what: its names are sent again (S4)."""
-        if not self._served:
-            self._owed.clear()
-            return
+        self._greet = self._greet and self._served  # another release may serve it: leave it alone
         self._inherited = set(self.subscription.names)
 
     def additions(self, view: View, nonce: str) -> tuple[bytes, tuple[str, ...]] | None:

@@ -18,6 +18,7 @@ from .subscription import TooMuchError
 from .substream import Substream
 
 MAX_TYPES = 64  # type URLs on one stream, known or not; Envoy knows about a dozen
+MAX_TYPE_URL_LENGTH = 256
 _RANK = {url.value: rank for rank, url in enumerate(SEND_ORDER)}
 
 
@@ -161,13 +162,15 @@ class Stream:
         return substream
 
     def _resolved_type(self, type_url: str) -> str:
+        if len(type_url) > MAX_TYPE_URL_LENGTH:
+            raise ValueError(f"a type_url of more than {MAX_TYPE_URL_LENGTH} characters")
         if self._type_url is None:
             if not type_url:
                 raise ValueError("a request on ADS must carry `type_url`; this one has none")
             return type_url
         if type_url and type_url != self._type_url:
             raise ValueError(
-                f"this service serves {self._type_url}, not {type_url[:200]}; use ADS for several types"
+                f"this service serves {self._type_url}, not {type_url}; use ADS for several types"
             )
         return self._type_url
 

@@ -132,6 +132,7 @@ class Substream(ABC):
         for name in change.dropped:
             if name == WILDCARD:
                 self._forget([other for other in (*self.sent, *self._inherited) if other not in names])
+                self._owed &= names
                 self._greet = False
             else:
                 self._unsubscribed(name)
@@ -180,10 +181,10 @@ class Substream(ABC):
 
     def _next_names(self, view: View) -> list[str] | None:
         """The names to look at now; None when nothing happened since the last look."""
-        if self._withheld and view.complete:
+        if (self._withheld or self._inherited) and view.complete:
+            self._everything = self._everything or self._withheld
             self._withheld = False
             self._inherited.clear()
-            self._everything = True
         if self._everything:
             names = {*self.sent, *self.subscription.names, *self._owed}
             if self.subscription.wildcard:
@@ -212,16 +213,17 @@ class Substream(ABC):
                 self._absent(name, batch, complete)
                 continue
             self._gone.discard(name)
-            if name in self._owed:
-                self._owed.discard(name)
-            elif self.sent.get(name) == resource.version:
+            if name not in self._owed and self.sent.get(name) == resource.version:
+                if self.sent[name] is not resource.version:
+                    self._note_sent(resource)  # the client's words for the same
                 continue
+            size += len(resource.wrapped)
+            if self.split_bytes is not None and size > self.split_bytes and batch.resources:
+                self._later(names[position:])
+                break
+            self._owed.discard(name)
             self._note_sent(resource)
             batch.resources.append(resource)
-            size += len(resource.wrapped)
-            if self.split_bytes is not None and size >= self.split_bytes and position + 1 < len(names):
-                self._later(names[position + 1 :])
-                break
         self._greeting(batch, complete)
         return batch
 

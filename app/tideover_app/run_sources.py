@@ -1,0 +1,152 @@
+"""The sources of facts while they run: one per configured cluster, started, exchanged and ended live.
+
+A source that fails is a fact to record and no reason to end the others, or to forget what it said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tideover_core.latest import Latest
+from tideover_core.model import ClusterFacts, Locality, Problem, SourceStatus
+from tideover_discovery.watch import Source
+
+from .config import Cluster
+
+RESTART_AFTER_S = 1.0
+Opened = Callable[[Cluster, ClusterFacts | None], Source]
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One configured cluster. `failure`: an error of the program in its source, until that says something."""
+
+    cluster: Cluster
+    source: Source
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    failure: str = ""
+    failed_at_s: float = 0.0
+
+
+class Sources:
+    """All sources. `changed` is called whenever facts, freshness or a failure may have changed."""
+
+    def __init__(self, opened: Opened, changed: Callable[[], None]) -> None:
+        self._opened = opened
+        self._changed = changed
+        self._watched: dict[str, _Watched] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Run the sources, also those that come later, as tasks of this group."""
+        self._tasks = tasks
+        for watched in self._watched.values():
+            self._run(watched)
+
+    def stop(self) -> None:
+        """End all sources; what they said stays readable."""
+        for watched in self._watched.values():
+            _cancel(watched)
+
+    def apply(
+        self, clusters: Sequence[Cluster], known: Mapping[str, ClusterFacts] | None = None
+    ) -> list[str]:
+        """Have exactly these clusters, in this order; says what changed.
+
+        `known` are facts from before the start. A source that is exchanged hands its facts on, if they
+        can still be true: an address means something in its network only.
+        """
+        said: list[str] = []
+        wanted: dict[str, _Watched] = {}
+        for cluster in clusters:
+            old = self._watched.pop(cluster.name, None)
+            if old is not None and old.cluster == cluster:
+                wanted[cluster.name] = old
+                continue
+            before = old.source.facts.value if old is not None else (known or {}).get(cluster.name)
+            if before is not None and before.network != cluster.network:
+                before = None
+            if old is not None:
+                _cancel(old)
+            said.append(f"cluster {cluster.name} {'changed' if old is not None else 'added'}")
+            source = self._opened(cluster, before)
+            wanted[cluster.name] = _Watched(cluster, source)
+        for name, gone in self._watched.items():
+            _cancel(gone)
+            said.append(f"cluster {name} removed")
+        self._watched = wanted
+        for watched in wanted.values():
+            if self._tasks is not None and not watched.tasks:
+                self._run(watched)
+        if said:
+            self._changed()
+        return said
+
+    def facts(self) -> list[ClusterFacts]:
+        """What is known of every cluster that is known at all."""
+        return [
+            facts for watched in self._watched.values() if (facts := watched.source.facts.value) is not None
+        ]
+
+    def statuses(self) -> dict[str, SourceStatus]:
+        """Freshness by cluster, in the order of the configuration."""
+        return {name: _status(watched) for name, watched in self._watched.items()}
+
+    def problems(self) -> list[Problem]:
+        """Sources that failed by an error of the program."""
+        return [
+            Problem(
+                f"Cluster {name}", f"its source failed: {watched.failure}", "started again; its facts stay"
+            )
+            for name, watched in self._watched.items()
+            if watched.failure
+        ]
+
+    def _run(self, watched: _Watched) -> None:
+        assert self._tasks is not None
+        name = watched.cluster.name
+        watched.tasks = [
+            self._tasks.create_task(self._keep_running(watched), name=f"source {name}"),
+            self._tasks.create_task(self._follow(watched, watched.source.facts), name=f"facts {name}"),
+            self._tasks.create_task(self._follow(watched, watched.source.status), name=f"status {name}"),
+        ]
+
+    async def _follow(
+        self, watched: _Watched, latest: Latest[ClusterFacts | None] | Latest[SourceStatus]
+    ) -> None:
+        version = 0  # what a source said before it was followed counts too
+        while True:
+            version, _ = await latest.after(version)
+            watched.failure = ""
+            self._changed()
+
+    async def _keep_running(self, watched: _Watched) -> None:
+        while True:
+            try:
+                await watched.source.run()
+                watched.failure = "it ended by itself"
+            except Exception as error:  # noqa: BLE001 - a fault in one source must not end the others
+                watched.failure = f"{type(error).__name__}: {error}"
+            watched.failed_at_s = time.time()
+            self._changed()
+            await asyncio.sleep(RESTART_AFTER_S)
+
+
+def _status(watched: _Watched) -> SourceStatus:
+    status = watched.source.status.value
+    if watched.failure and status.stale_since_s is None:
+        return SourceStatus(status.cluster, status.known, watched.failed_at_s, watched.failure)
+    return status
+
+
+def _cancel(watched: _Watched) -> None:
+    for task in watched.tasks:
+        task.cancel()
+
+
+def locality(cluster: Cluster) -> Locality:
+    """The configured place of a cluster."""
+    return Locality(cluster.locality.region, cluster.locality.zone, cluster.locality.subzone)

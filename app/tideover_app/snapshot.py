@@ -1,0 +1,120 @@
+"""The state folder: the last known facts of each cluster, for a restart during an outage.
+
+One file per cluster, replaced atomically, and the one before it as a fallback. A folder belongs to one
+process at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from tideover_core.model import Problem
+
+from .snapshot_format import BadSnapshotError, Saved, decode, encode
+
+REFUSED = "refused; an older one is used, else nothing until the source is listed"
+NOT_SAVED = "not saved; everything else goes on, but a restart would not remember it"
+
+
+class StateInUseError(Exception):
+    """Another process keeps its state in this folder."""
+
+
+class StateFolder:
+    """Where facts are kept. Methods block: call them before serving, or in a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock: int | None = None
+        self._good: set[str] = set()  # clusters whose newest file is whole: it may become the fallback
+
+    def open(self) -> Problem | None:
+        """Make the folder and take it; a problem when it cannot be written. StateInUseError: it is taken."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            return self._problem(f"cannot be written: {error.strerror}")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(lock, 32).decode("ascii", "replace").strip()
+            os.close(lock)
+            message = f"state folder {self.folder} is in use by process {owner or 'unknown'}"
+            raise StateInUseError(message) from None
+        except OSError as error:  # some network file systems cannot lock
+            os.close(lock)
+            return self._problem(f"cannot be locked: {error.strerror}", "used without a lock")
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
+        self._lock = lock
+        return None
+
+    def close(self) -> None:
+        """Give the folder back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def load(self, clusters: Iterable[str]) -> tuple[dict[str, Saved], list[Problem]]:
+        """What is kept of these clusters, the newest that is whole; and what had to be refused."""
+        found: dict[str, Saved] = {}
+        problems: list[Problem] = []
+        for cluster in clusters:
+            for path in (self._path(cluster), self._previous(cluster)):
+                try:
+                    saved = decode(path.read_bytes(), cluster)
+                except FileNotFoundError:
+                    continue
+                except (BadSnapshotError, OSError) as error:
+                    reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+                    problems.append(Problem(f"Snapshot of cluster {cluster}", reason, REFUSED, str(path)))
+                    continue
+                found[cluster] = saved
+                if path == self._path(cluster):
+                    self._good.add(cluster)
+                break
+        return found, problems
+
+    def save(self, saved: Saved) -> None:
+        """Replace what is kept of that cluster. OSError when it cannot be written: the old stays whole."""
+        cluster = saved.facts.cluster
+        path, temporary = self._path(cluster), self.folder / f".{cluster}.new"
+        with temporary.open("wb") as out:
+            out.write(encode(saved))
+            out.flush()
+            os.fsync(out.fileno())
+        if cluster in self._good:
+            self._keep_previous(cluster)
+        temporary.replace(path)
+        self._good.add(cluster)
+        _sync_folder(self.folder)
+
+    def _keep_previous(self, cluster: str) -> None:
+        """The newest becomes the fallback too, without a moment in which neither exists."""
+        link = self.folder / f".{cluster}.link"
+        with contextlib.suppress(OSError):  # no fallback is no reason not to save
+            link.unlink(missing_ok=True)
+            link.hardlink_to(self._path(cluster))
+            link.replace(self._previous(cluster))
+
+    def _path(self, cluster: str) -> Path:
+        return self.folder / f"{cluster}.facts"
+
+    def _previous(self, cluster: str) -> Path:
+        return self.folder / f"{cluster}.facts.previous"
+
+    def _problem(self, message: str, consequence: str = NOT_SAVED) -> Problem:
+        return Problem("State folder", message, consequence, str(self.folder))
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

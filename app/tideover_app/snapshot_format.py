@@ -1,0 +1,105 @@
+"""The bytes of one cluster's last known facts: a header with a checksum, then JSON.
+
+Version 1 may gain fields with defaults; anything else is a new version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+import msgspec
+
+from tideover_core.model import ClusterFacts, Labels, Locality, Problem, ServiceFacts, ServiceKey
+from tideover_core.policy import DestinationRule, FailoverPolicy
+
+MAGIC = "tideover-facts"
+VERSION = "1"
+
+
+class BadSnapshotError(Exception):
+    """Bytes that are no whole snapshot of a known version, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What was known, and when (Unix time)."""
+
+    facts: ClusterFacts
+    saved_at_s: float
+
+
+class _Body(msgspec.Struct, omit_defaults=True):
+    saved_at_s: float
+    cluster: str
+    network: str
+    locality: Locality
+    services: list[ServiceFacts]
+    destination_rules: tuple[DestinationRule, ...] = ()
+    failover_policies: tuple[FailoverPolicy, ...] = ()
+    exports: list[ServiceKey] = []
+    nodes: dict[str, Locality] = {}
+    node_labels: dict[str, Labels] = {}
+    problems: tuple[Problem, ...] = ()
+    generation: int = 0
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(_Body)
+
+
+def encode(saved: Saved) -> bytes:
+    """Header and body."""
+    facts = saved.facts
+    body = _encoder.encode(
+        _Body(
+            saved_at_s=saved.saved_at_s,
+            cluster=facts.cluster,
+            network=facts.network,
+            locality=facts.locality,
+            services=list(facts.services.values()),
+            destination_rules=facts.destination_rules,
+            failover_policies=facts.failover_policies,
+            exports=sorted(facts.exports),
+            nodes=dict(facts.nodes),
+            node_labels=dict(facts.node_labels),
+            problems=facts.problems,
+            generation=facts.generation,
+        )
+    )
+    return f"{MAGIC} {VERSION} {sha256(body).hexdigest()} {len(body)}\n".encode() + body
+
+
+def decode(raw: bytes, cluster: str) -> Saved:
+    """What `encode` was given. BadSnapshotError: it is torn, changed, or of another version or cluster."""
+    header, newline, body = raw.partition(b"\n")
+    words = header.decode("ascii", "replace").split(" ")
+    if not newline or len(words) != 4 or words[0] != MAGIC:
+        raise BadSnapshotError("is no snapshot, or torn")
+    _, version, checksum, length = words
+    if version != VERSION:
+        raise BadSnapshotError(f"has version {version[:20]!r}, this program reads version {VERSION}")
+    if length != str(len(body)):
+        raise BadSnapshotError(f"is torn: {len(body)} bytes of {length[:20]}")
+    if sha256(body).hexdigest() != checksum:
+        raise BadSnapshotError("is corrupt: its checksum differs")
+    try:
+        told = _decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise BadSnapshotError(f"cannot be read: {error}") from error
+    if told.cluster != cluster:
+        raise BadSnapshotError(f"is of cluster {told.cluster!r}")
+    facts = ClusterFacts(
+        cluster=cluster,
+        network=told.network,
+        locality=told.locality,
+        services={service.key: service for service in told.services},
+        destination_rules=told.destination_rules,
+        failover_policies=told.failover_policies,
+        exports=frozenset(told.exports),
+        nodes=told.nodes,
+        node_labels=told.node_labels,
+        problems=told.problems,
+        generation=told.generation,
+    )
+    return Saved(facts, told.saved_at_s)

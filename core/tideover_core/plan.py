@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from .assignment import Assignment
-from .model import Vantage
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from .assignment import Assignment, Health, LeftOut, Placed, Priority, WeightedLocality
+from .model import Locality, Vantage
 from .names import Target
+from .order import DISTRIBUTED, Key, Order, Rank, order_of
+from .policy import Scope, Settings, Spill
+from .reach import Asked, reach
+from .resolve import node_labels, resolve, subset_of
+from .spill import withheld
+from .traffic import Hosts, expected_percents, overprovisioning
+from .weights import by_endpoints, by_shares
 from .world import World
+
+PANIC_PERCENT = 1.0  # healthy_panic_threshold of every cluster that is sent
 
 
 def plan(world: World, target: Target, vantage: Vantage) -> Assignment | None:
@@ -14,4 +28,92 @@ def plan(world: World, target: Target, vantage: Vantage) -> Assignment | None:
     `vantage` is complete (see `world.located`). A service whose complete facts say zero gives an
     assignment without priorities.
     """
-    raise NotImplementedError
+    service = world.services.get(target.service)
+    if service is None or service.port(target.port) is None:
+        return None
+    subset = subset_of(world, target, vantage) if target.subset else None
+    if target.subset and subset is None:
+        return None
+    resolved = resolve(world, target, vantage)
+    settings = resolved.settings
+    asked = Asked(
+        target.port,
+        subset.labels if subset is not None else None,
+        settings.scope or Scope.ANYWHERE,
+        resolved.cause("scope"),
+    )
+    reached = reach(service, asked, vantage)
+    spill = settings.spill or Spill()
+    placed = withheld(reached.placed, spill.min_healthy_endpoints, resolved.cause("spill"))
+    order = order_of(resolved, vantage, partial(node_labels, world))
+    levels, excluded = _levels(placed, order)
+    factor = overprovisioning(spill.below_healthy_percent)
+    return Assignment(
+        service=target.service,
+        port=target.port,
+        priorities=_priorities([levels[key].weighted(order) for key in sorted(levels)], factor, settings),
+        subset=target.subset,
+        left_out=(*reached.left_out, *excluded),
+        overprovisioning_percent=factor,
+        policies=resolved.policies,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """What is equally preferred: endpoints by locality, each with the number of its share."""
+
+    shared: bool
+    localities: dict[Locality, list[tuple[int, Placed]]] = field(default_factory=dict)
+    causes: dict[Locality, dict[str, None]] = field(default_factory=dict)  # ordered set
+
+    def add(self, rank: Rank, placed: Placed) -> None:
+        locality = placed.endpoint.locality
+        found = self.localities.get(locality)
+        if found is None:
+            found = self.localities[locality] = []
+            self.causes[locality] = {}
+        found.append((rank.share, placed))
+        self.causes[locality][rank.cause] = None
+
+    def weighted(self, order: Order) -> tuple[WeightedLocality, ...]:
+        ordered = {locality: _in_order(found) for locality, found in self.localities.items()}
+        if self.shared:
+            return by_shares(ordered, order.shares, self.causes)
+        return by_endpoints({k: [one for _, one in found] for k, found in ordered.items()}, self.causes)
+
+
+def _in_order(found: list[tuple[int, Placed]]) -> list[tuple[int, Placed]]:
+    """By address. What one cluster says of a place is in that order already."""
+    if found[0][1].endpoint.cluster == found[-1][1].endpoint.cluster:
+        return found
+    return sorted(found, key=lambda one: one[1].endpoint.key)
+
+
+def _levels(placed: Iterable[Placed], order: Order) -> tuple[dict[Key, _Level], list[LeftOut]]:
+    levels: dict[Key, _Level] = {}
+    excluded: list[LeftOut] = []
+    for one in placed:
+        rank = order.rank(one.endpoint)
+        if rank.excluded:
+            excluded.append(LeftOut(one.endpoint, rank.excluded))
+            continue
+        level = levels.get(rank.key)
+        if level is None:
+            level = levels[rank.key] = _Level(shared=rank.key == DISTRIBUTED)
+        level.add(rank, one)
+    return levels, excluded
+
+
+def _priorities(
+    levels: Sequence[tuple[WeightedLocality, ...]], factor: int, settings: Settings
+) -> tuple[Priority, ...]:
+    panic = max(PANIC_PERCENT, settings.outlier.min_health_percent if settings.outlier else 0)
+    expected = expected_percents([_hosts(level) for level in levels], factor, panic)
+    return tuple(Priority(level, percent) for level, percent in zip(levels, expected, strict=True))
+
+
+def _hosts(level: Iterable[WeightedLocality]) -> Hosts:
+    healths = Counter(placed.health for locality in level for placed in locality.endpoints)
+    total = sum(healths.values())
+    return Hosts(healths[Health.HEALTHY], total - healths[Health.DRAINING], total)

@@ -51,6 +51,12 @@ class Place:
             and (self.network is None or self.network == network)
         )
 
+    @property
+    def narrowness(self) -> int:
+        """How many parts it names."""
+        parts = (self.region, self.zone, self.subzone, self.cluster, self.network)
+        return sum(part is not None for part in parts)
+
     def __str__(self) -> str:
         parts = [(k, getattr(self, k)) for k in ("region", "zone", "subzone", "cluster", "network")]
         return ",".join(f"{k}/{v}" for k, v in parts if v is not None) or "anywhere"
@@ -203,3 +209,8 @@ class FailoverPolicy:
 
     def __str__(self) -> str:
         return f"FailoverPolicy {self.namespace}/{self.name}"
+
+
+def age(rule: DestinationRule | FailoverPolicy) -> tuple[str, str, str]:
+    """What orders policies that conflict: the oldest first, then by name; unknown ages come last."""
+    return (rule.created or "~", rule.namespace, rule.name)

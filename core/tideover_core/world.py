@@ -7,11 +7,18 @@ that "did this service change?" is an `is` check.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from operator import is_
+from typing import Any, TypeVar
 
+from .conflicts import conflicts
 from .model import ClusterFacts, Endpoint, Locality, Problem, ServiceFacts, ServiceKey, ServicePort, Vantage
-from .policy import DestinationRule, FailoverPolicy
+from .policy import DestinationRule, FailoverPolicy, age
+
+K = TypeVar("K")
+V = TypeVar("V")
+Rule = TypeVar("Rule", DestinationRule, FailoverPolicy)
 
 
 class Sameness(StrEnum):
@@ -31,6 +38,9 @@ class Presence:
 
     peak_ready: Mapping[Locality, int] = field(default_factory=dict)
     vanished: tuple[Endpoint, ...] = ()
+
+
+NO_PRESENCE: Mapping[int, Presence] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +106,119 @@ def merge(
     *,
     complete: bool = True,
 ) -> World:
-    """The world of these clusters, in any order; what equals its part of `previous` is that part."""
-    raise NotImplementedError
+    """The world of these clusters, in any order; what equals its part of `previous` is that part.
+
+    Of two facts of one cluster the newer generation counts. Nothing changed: `previous` itself.
+    """
+    before = previous or World()
+    ordered = sorted(clusters, key=lambda facts: (facts.cluster, facts.generation))
+    by_name = {facts.cluster: facts for facts in ordered}
+    services = _services(by_name, mesh, presences or {}, before)
+    rules = _union(before.destination_rules, [*_all(by_name, "destination_rules"), *mesh.destination_rules])
+    policies = _union(
+        before.failover_policies, [*_all(by_name, "failover_policies"), *mesh.failover_policies]
+    )
+    now = World(
+        services=_kept(before.services, services),
+        clusters=_kept(before.clusters, by_name),
+        destination_rules=rules,
+        failover_policies=policies,
+        root_namespace=mesh.root_namespace,
+        complete=complete,
+        problems=conflicts(services, (*rules, *policies), before.services, before.problems),
+    )
+    return previous if previous is not None and _same(now, previous) else now
 
 
 def located(world: World, vantage: Vantage) -> Vantage:
     """The vantage with what it does not say: its node's locality, else its cluster's; its network."""
-    raise NotImplementedError
+    facts = world.clusters.get(vantage.cluster)
+    locality, network = vantage.locality, vantage.network
+    if facts is not None:
+        if locality == Locality():
+            locality = facts.nodes.get(vantage.node, Locality())
+        if locality == Locality():
+            locality = facts.locality
+        # "default" is also what a client that says nothing is read as
+        if network in ("", "default"):
+            network = facts.network
+    network = network or "default"
+    if locality == vantage.locality and network == vantage.network:
+        return vantage
+    return replace(vantage, locality=locality, network=network)
+
+
+def _services(
+    clusters: Mapping[str, ClusterFacts], mesh: Mesh, presences: Presences, before: World
+) -> dict[ServiceKey, Service]:
+    parts: dict[ServiceKey, list[Part]] = {}
+    for name, facts in clusters.items():
+        for key, service in facts.services.items():
+            exported = mesh.sameness is Sameness.ALL or key in facts.exports
+            part = Part(name, service, presences.get((name, key), NO_PRESENCE), exported)
+            parts.setdefault(key, []).append(part)
+    return {key: _service(key, found, before.services.get(key)) for key, found in sorted(parts.items())}
+
+
+def _service(key: ServiceKey, parts: list[Part], before: Service | None) -> Service:
+    """The service; `before`, or its parts, where they are equal."""
+    if before is None:
+        return Service(key, union_ports(parts), tuple(parts))
+    known = {part.cluster: part for part in before.parts}
+    kept = tuple(_part(part, known.get(part.cluster)) for part in parts)
+    if len(kept) == len(before.parts) and all(map(is_, kept, before.parts)):
+        return before
+    return Service(key, union_ports(kept), kept)
+
+
+def _part(part: Part, before: Part | None) -> Part:
+    if before is None or before.exported != part.exported:
+        return part
+    same_facts = before.facts is part.facts or before.facts == part.facts
+    same_presence = before.presence is part.presence or before.presence == part.presence
+    return before if same_facts and same_presence else part
+
+
+def union_ports(parts: Iterable[Part]) -> tuple[ServicePort, ...]:
+    """The ports of all parts by number; where they differ the oldest Service says what a port is."""
+    ports: dict[int, ServicePort] = {}
+    for part in sorted(parts, key=lambda part: (part.facts.created or "~", part.cluster)):
+        for port in part.facts.ports:
+            ports.setdefault(port.number, port)
+    return tuple(ports[number] for number in sorted(ports))
+
+
+def _all(clusters: Mapping[str, ClusterFacts], field_name: str) -> list[Any]:
+    return [rule for facts in clusters.values() for rule in getattr(facts, field_name)]
+
+
+def _union(before: tuple[Rule, ...], found: Iterable[Rule]) -> tuple[Rule, ...]:
+    """All rules, oldest first; one that several clusters hold alike counts once, as its oldest copy."""
+    known: dict[tuple[str, str], list[Rule]] = {}
+    for rule in before:
+        known.setdefault((rule.namespace, rule.name), []).append(rule)
+    union: dict[tuple[str, str], list[Rule]] = {}
+    for rule in sorted(found, key=age):
+        same_name = union.setdefault((rule.namespace, rule.name), [])
+        if not any(rule is other or replace(rule, created=other.created) == other for other in same_name):
+            candidates = known.get((rule.namespace, rule.name), [])
+            same_name.append(next((old for old in candidates if old is rule or old == rule), rule))
+    rules = tuple(sorted((rule for same_name in union.values() for rule in same_name), key=age))
+    return before if len(rules) == len(before) and all(map(is_, rules, before)) else rules
+
+
+def _kept(before: Mapping[K, V], now: Mapping[K, V]) -> Mapping[K, V]:
+    same = len(before) == len(now) and all(before.get(key) is value for key, value in now.items())
+    return before if same else now
+
+
+def _same(now: World, before: World) -> bool:
+    return (
+        now.services is before.services
+        and now.clusters is before.clusters
+        and now.destination_rules is before.destination_rules
+        and now.failover_policies is before.failover_policies
+        and now.root_namespace == before.root_namespace
+        and now.complete == before.complete
+        and now.problems == before.problems
+    )

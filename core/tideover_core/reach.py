@@ -1,0 +1,140 @@
+"""What a vantage can reach of a service port: candidates with their health, and what is left out, why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .assignment import Health, LeftOut, Placed
+from .model import Endpoint, Labels, Locality, Vantage
+from .policy import Scope
+from .readiness import judged, last_resort, still_counting
+from .world import Part, Presence, Service
+
+_NOTHING_KNOWN = Presence()
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What is sent, each address once, and what is not, each with its reason."""
+
+    placed: tuple[Placed, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a service: one port, maybe one subset, within a scope."""
+
+    port: int
+    subset_labels: Labels | None
+    scope: Scope
+    scope_cause: str = ""
+
+
+def reach(service: Service, asked: Asked, vantage: Vantage) -> Reached:
+    """Everything that this vantage is sent, each address once: its own cluster's first.
+
+    With nothing ready in all of it, endpoints that serve while terminating count as healthy.
+    """
+    own = next((part for part in service.parts if part.cluster == vantage.cluster), None)
+    placed: dict[tuple[str, str, int], Placed] = {}
+    left_out: list[LeftOut] = []
+    for part in sorted(service.parts, key=lambda part: (part.cluster != vantage.cluster, part.cluster)):
+        refusal = _part_refused(part, own, vantage)
+        for found in _of_part(part, asked):
+            endpoint = found.endpoint
+            reason = refusal or _refused(endpoint, part, own, asked, vantage)
+            winner = placed.get(endpoint.key)
+            if reason:
+                left_out.append(LeftOut(endpoint, reason))
+            elif winner is None:
+                placed[endpoint.key] = found
+            else:
+                left_out.append(LeftOut(endpoint, _claimed(winner.endpoint, endpoint)))
+    return _settled(list(placed.values()), left_out)
+
+
+def _settled(placed: list[Placed], left_out: list[LeftOut]) -> Reached:
+    if not any(found.health is Health.HEALTHY for found in placed):
+        gone = [found for found in placed if found.endpoint.ready]
+        # nothing but endpoints that vanished: there is nobody to send anything to
+        if len(gone) == len(placed):
+            left_out += [LeftOut(found.endpoint, "vanished, and nothing else is left") for found in gone]
+            placed = []
+        placed = [last_resort(found) for found in placed]
+    return Reached(tuple(placed), tuple(left_out))
+
+
+def _of_part(part: Part, asked: Asked) -> Iterable[Placed]:
+    """The endpoints of one cluster, place by place, in the order of their addresses."""
+    presence = part.presence.get(asked.port, _NOTHING_KNOWN)
+    places = _by_locality(part.facts.endpoints.get(asked.port, ()))
+    vanished = _by_locality(presence.vanished)
+    for locality in sorted(places.keys() | vanished.keys()):
+        endpoints = places.get(locality, [])
+        peak = presence.peak_ready.get(locality)
+        gone = still_counting(vanished.get(locality, ()), len(endpoints), peak or 0)
+        if asked.subset_labels is not None:
+            # the peak counts the whole service, so it says nothing of a subset
+            peak = None
+            endpoints, gone = _selected(endpoints, asked.subset_labels), _selected(gone, asked.subset_labels)
+        yield from judged(sorted(endpoints, key=_listing), gone, peak)
+
+
+def _by_locality(endpoints: Iterable[Endpoint]) -> dict[Locality, list[Endpoint]]:
+    places: dict[Locality, list[Endpoint]] = {}
+    for endpoint in endpoints:
+        places.setdefault(endpoint.locality, []).append(endpoint)
+    return places
+
+
+def _selected(endpoints: Iterable[Endpoint], labels: Labels) -> list[Endpoint]:
+    wanted = labels.items()
+    return [e for e in endpoints if all(e.labels.get(name) == value for name, value in wanted)]
+
+
+def _listing(endpoint: Endpoint) -> tuple[str, int, bool, bool]:
+    # an address may be in two slices for a moment: the ready one counts
+    return (endpoint.address, endpoint.port, not endpoint.ready, endpoint.terminating)
+
+
+def _part_refused(part: Part, own: Part | None, vantage: Vantage) -> str:
+    """Why nothing of a cluster is for this vantage; "" when it is."""
+    if part.cluster == vantage.cluster:
+        return ""
+    if not part.exported:
+        return f"cluster {part.cluster} does not export it (sameness: exported)"
+    if own is not None and not own.exported:
+        return f"cluster {vantage.cluster} has a service of this name that it does not export, another one"
+    return ""
+
+
+def _refused(endpoint: Endpoint, part: Part, own: Part | None, asked: Asked, vantage: Vantage) -> str:
+    """Why one endpoint is not for this vantage; "" when it is."""
+    if endpoint.network != vantage.network:
+        return f"no path: network {endpoint.network} has no gateway here"
+    if asked.scope is not Scope.ANYWHERE and not _in_scope(endpoint, asked.scope, vantage):
+        return f"scope {asked.scope} ({asked.scope_cause}) keeps traffic from {endpoint.locality}"
+    local = part.facts.internal_traffic_local or (own is not None and own.facts.internal_traffic_local)
+    if local and (endpoint.cluster != vantage.cluster or not vantage.node or endpoint.node != vantage.node):
+        return f"internalTrafficPolicy Local: not on this client's node ({vantage.node or 'unknown'})"
+    return ""
+
+
+def _in_scope(endpoint: Endpoint, scope: Scope, vantage: Vantage) -> bool:
+    match scope:
+        case Scope.REGION:
+            return endpoint.locality.region == vantage.locality.region
+        case Scope.NETWORK:
+            return endpoint.network == vantage.network
+        case Scope.CLUSTER:
+            return endpoint.cluster == vantage.cluster
+        case _:
+            return True
+
+
+def _claimed(winner: Endpoint, loser: Endpoint) -> str:
+    if winner.cluster == loser.cluster:
+        return "listed twice"
+    return f"cluster {winner.cluster} claims the same address, and counts first here"

@@ -1,0 +1,67 @@
+"""Which health is sent for each endpoint of one place: one service port in one cluster and locality.
+
+Envoy spills in proportion to healthy / (healthy + unhealthy). So that this is the truth, endpoints that
+are gone without a word still count for a while, and terminating ones stop counting only while enough stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .assignment import Health, Placed
+from .model import Endpoint
+
+# terminating endpoints leave the denominator while this much of the recent peak is ready
+KEEP_PERCENT = 70
+
+
+def judged(
+    endpoints: Sequence[Endpoint], vanished: Sequence[Endpoint], peak_ready: int | None
+) -> list[Placed]:
+    """The endpoints of one place with their health, and `vanished` ones, which all count as lost.
+
+    `peak_ready`: the highest ready count lately; None when no history is known.
+    """
+    ready = sum(1 for endpoint in endpoints if endpoint.ready)
+    if peak_ready is None:
+        leaving = sum(1 for e in endpoints if e.terminating and e.serving and not e.ready)
+        peak_ready = ready + leaving + len(vanished)
+    peak = max(peak_ready, ready)
+    keeps = 100 * ready >= KEEP_PERCENT * peak
+    why = ("vanished while ready, counts for 60 s",)
+    gone = [Placed(endpoint, Health.UNHEALTHY, weight(endpoint), why) for endpoint in vanished]
+    return [_judged(endpoint, ready, peak, keeps) for endpoint in endpoints] + gone
+
+
+def still_counting(vanished: Sequence[Endpoint], present: int, peak_ready: int) -> list[Endpoint]:
+    """Those of a place's vanished endpoints that count: as many as are missing to the recent peak."""
+    return sorted(vanished, key=lambda endpoint: endpoint.key)[: max(0, peak_ready - present)]
+
+
+def _judged(endpoint: Endpoint, ready: int, peak: int, keeps: bool) -> Placed:
+    causes = () if endpoint.weight == 1 else (f"weight {weight(endpoint)}: its annotation",)
+    if endpoint.ready:
+        return Placed(endpoint, Health.HEALTHY, weight(endpoint), causes)
+    if not endpoint.terminating:
+        return Placed(endpoint, Health.UNHEALTHY, weight(endpoint), ("not ready", *causes))
+    if keeps:
+        why = f"terminating; {ready} ready of {peak} lately, so it leaves without moving traffic"
+        return Placed(endpoint, Health.DRAINING, weight(endpoint), (why, *causes))
+    why = f"terminating; {ready} ready of {peak} lately are below {KEEP_PERCENT} %, so it counts as lost"
+    return Placed(endpoint, Health.UNHEALTHY, weight(endpoint), (why, *causes))
+
+
+def weight(endpoint: Endpoint) -> int:
+    """The endpoint's weight, at least 1: Envoy refuses 0."""
+    return max(1, endpoint.weight)
+
+
+def last_resort(placed: Placed) -> Placed:
+    """The endpoint when nothing at all is ready: what serves while terminating is used."""
+    endpoint = placed.endpoint
+    if endpoint.terminating and endpoint.serving:
+        why = "nothing is ready, so those that serve while terminating are used"
+        return Placed(endpoint, Health.HEALTHY, placed.weight, (why,))
+    if placed.health is Health.UNHEALTHY:
+        return placed
+    return Placed(endpoint, Health.UNHEALTHY, placed.weight, ("terminating; nothing is ready",))

@@ -1,0 +1,68 @@
+"""Weights of localities inside one priority: the sum of their endpoints, or the shares of `distribute`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from .assignment import Health, Placed, WeightedLocality
+from .model import Locality
+from .policy import Share
+
+# shares that are no whole numbers are sent in thousandths of a percent
+_FINE = 1000
+
+
+def by_endpoints(
+    placed: Mapping[Locality, Sequence[Placed]], cause: Mapping[Locality, Iterable[str]]
+) -> tuple[WeightedLocality, ...]:
+    """Localities weighted by the endpoints that they have; draining ones add nothing."""
+    localities = []
+    for locality in sorted(placed):
+        found = placed[locality]
+        counted = [one for one in found if one.health is not Health.DRAINING]
+        total = max(1, sum(one.weight for one in counted))
+        why = f"weight {total}: {len(counted)} endpoint{'s' if len(counted) != 1 else ''}"
+        localities.append(WeightedLocality(locality, total, tuple(found), (*cause[locality], why)))
+    return tuple(localities)
+
+
+def by_shares(
+    placed: Mapping[Locality, Sequence[tuple[int, Placed]]],
+    shares: Sequence[Share],
+    cause: Mapping[Locality, Iterable[str]],
+) -> tuple[WeightedLocality, ...]:
+    """Localities weighted by the shares that they serve; a share is split by its endpoints' weights.
+
+    Endpoints come with the number of their share. Where one locality serves several shares (of two
+    clusters, say), the endpoints' weights carry the split.
+    """
+    totals: dict[int, int] = {}
+    for found in placed.values():
+        for number, one in found:
+            totals[number] = totals.get(number, 0) + _counted(one)
+    masses = {
+        locality: [
+            shares[number].percent * _counted(one) / totals[number] if totals[number] else 0.0
+            for number, one in found
+        ]
+        for locality, found in placed.items()
+    }
+    sums = {locality: sum(parts) for locality, parts in masses.items()}
+    scale = 1 if all(abs(total - round(total)) < 1e-9 for total in sums.values()) else _FINE
+    localities = []
+    for locality in sorted(placed):
+        found = placed[locality]
+        endpoints = tuple(one for _, one in found)
+        if len({number for number, _ in found}) > 1:
+            endpoints = tuple(
+                replace(one, weight=max(1, round(mass * _FINE)))
+                for one, mass in zip(endpoints, masses[locality], strict=True)
+            )
+        total = max(1, round(sums[locality] * scale))
+        localities.append(WeightedLocality(locality, total, endpoints, tuple(cause[locality])))
+    return tuple(localities)
+
+
+def _counted(placed: Placed) -> int:
+    return 0 if placed.health is Health.DRAINING else placed.weight

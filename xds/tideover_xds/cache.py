@@ -21,7 +21,7 @@ from .border import Changes
 from .catalog import Catalog
 from .changes import difference, names
 from .epochs import Epochs
-from .resources.listener import TcpPorts, tcp_ports
+from .resources.listener import with_usable_ports
 from .resources.route import ServiceHosts, route_table, service_hosts
 from .resources.types import TYPES, Built, Key, ResourceType, Stales, vantage_key
 
@@ -49,6 +49,7 @@ class Cache:
 
     def view(self, client: Client) -> ClientView:
         """The live view of this client; equal clients share one."""
+        client = with_usable_ports(client)
         key = (
             client.proxyless, client.http_port, tuple(sorted(client.tcp_ports.items())),
             *vantage_key(client.vantage),
@@ -115,7 +116,6 @@ class ClientView:
     def __init__(self, cache: Cache, client: Client) -> None:
         self.client = client
         self.vantage = located(cache.world, client.vantage)
-        self.tcp: TcpPorts = tcp_ports(client.tcp_ports, client.http_port)
         self._cache = cache
         # by type: name -> (slot, the update in which it was the right one)
         self._held: dict[TypeUrl, dict[str, tuple[Slot, int]]] = {url: {} for url in TYPES}
@@ -129,11 +129,6 @@ class ClientView:
     def complete(self) -> bool:
         """Whether every source is completely known."""
         return self._cache.world.complete
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What this client asked for and does not get, and why."""
-        return self.tcp.problems
 
     def get(self, type_url: str, name: str) -> Resource | None:
         """The resource as of now, built when nobody was sent it yet."""

@@ -35,7 +35,7 @@ class Catalog:
 
     def listeners(self, reader: Reader) -> tuple[str, ...]:
         """The HTTP listener, and the TCP listeners of services that exist."""
-        tcp = (name for name in reader.tcp.ports if known_target(reader, name) is not None)
+        tcp = (name for name in reader.client.tcp_ports if known_target(reader, name) is not None)
         return tuple(sorted((HTTP_LISTENER, *tcp)))
 
     def _names(self, reader: Reader) -> Iterator[str]:

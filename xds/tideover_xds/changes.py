@@ -7,7 +7,7 @@ so where it is not cheap to be exact, this says too much.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tideover_core.model import ClusterFacts, ServiceKey
 from tideover_core.names import wire_name
@@ -26,12 +26,13 @@ class Difference:
     """What changed from one world to the next.
 
     `settings` are services whose ports, policies or annotations changed, or that came or went;
-    `facts` are those of which only endpoints did. `nodes` are (cluster, node) whose locality or labels
-    changed, and `places` clusters whose locality or network did: what their clients are sent may differ.
+    `facts` are the others of which endpoints changed, with the ports whose endpoints did.
+    `nodes` are (cluster, node) whose locality or labels changed, and `places` clusters whose locality
+    or network did: what clients that stand there are sent may differ.
     """
 
     settings: frozenset[ServiceKey] = frozenset()
-    facts: frozenset[ServiceKey] = frozenset()
+    facts: Mapping[ServiceKey, frozenset[int]] = field(default_factory=dict)
     routes: bool = False
     nodes: frozenset[tuple[str, str]] = frozenset()
     places: frozenset[str] = frozenset()
@@ -44,10 +45,11 @@ def difference(old: World, new: World) -> Difference:
     retried = _retried(old, new)
     nodes = _nodes(old.clusters, new.clusters)
     settings = shaped | governed | retried
-    on_nodes = _with_endpoints_on(new, nodes) if nodes else frozenset()
+    if nodes:
+        facts = {**facts, **_with_endpoints_on(new, nodes)}
     return Difference(
         settings=settings,
-        facts=(facts | on_nodes) - settings,
+        facts={key: ports for key, ports in facts.items() if key not in settings},
         routes=bool(shaped or retried),
         nodes=nodes,
         places=_places(old.clusters, new.clusters),
@@ -62,23 +64,40 @@ def names(
     listeners = frozenset(_listener_names(found.settings, (old, new)))
     by_type = {
         TypeUrl.CLUSTER: clusters,
-        TypeUrl.ENDPOINT: clusters | frozenset(_wire_names(found.facts, (old, new), subsets)),
+        TypeUrl.ENDPOINT: clusters | frozenset(_assignment_names(found.facts, subsets)),
         TypeUrl.LISTENER: clusters | listeners if clusters else listeners,
         TypeUrl.ROUTE: frozenset({HTTP_ROUTES}) if found.routes else frozenset[str](),
     }
     return {url.value: some for url, some in by_type.items() if some}
 
 
-def _services(old: World, new: World) -> tuple[frozenset[ServiceKey], frozenset[ServiceKey]]:
-    """(services whose shape changed, services of which only endpoints did)."""
+def _services(old: World, new: World) -> tuple[frozenset[ServiceKey], Mapping[ServiceKey, frozenset[int]]]:
+    """(services whose shape changed, others with the ports of which endpoints did)."""
     shaped = set(old.services.keys() ^ new.services.keys())
-    facts: set[ServiceKey] = set()
+    facts: dict[ServiceKey, frozenset[int]] = {}
     for key, service in new.services.items():
         before = old.services.get(key)
         if before is service or before is None:
             continue
-        (facts if _shape(before) == _shape(service) else shaped).add(key)
-    return frozenset(shaped), frozenset(facts)
+        if _shape(before) == _shape(service):
+            facts[key] = _ports_with_changes(before, service)
+        else:
+            shaped.add(key)
+    return frozenset(shaped), facts
+
+
+def _ports_with_changes(before: Service, service: Service) -> frozenset[int]:
+    """Ports whose endpoints changed in any part; the two services have one shape."""
+    return frozenset(
+        port.number
+        for port in service.ports
+        for was, now in zip(before.parts, service.parts, strict=True)
+        if was is not now
+        and (
+            was.facts.endpoints.get(port.number) != now.facts.endpoints.get(port.number)
+            or was.presence.get(port.number) != now.presence.get(port.number)
+        )
+    )
 
 
 def _shape(service: Service) -> tuple[object, ...]:
@@ -172,15 +191,19 @@ def _places(old: Mapping[str, ClusterFacts], new: Mapping[str, ClusterFacts]) ->
     return frozenset(name for name in changed if place(old.get(name)) != place(new.get(name)))
 
 
-def _with_endpoints_on(world: World, nodes: frozenset[tuple[str, str]]) -> frozenset[ServiceKey]:
-    return frozenset(
-        key
+def _with_endpoints_on(
+    world: World, nodes: frozenset[tuple[str, str]]
+) -> Mapping[ServiceKey, frozenset[int]]:
+    return {
+        key: frozenset(port.number for port in service.ports)
         for key, service in world.services.items()
-        for part in service.parts
-        for group in part.facts.endpoints.values()
-        for endpoint in group
-        if (endpoint.cluster, endpoint.node) in nodes
-    )
+        if any(
+            (endpoint.cluster, endpoint.node) in nodes
+            for part in service.parts
+            for group in part.facts.endpoints.values()
+            for endpoint in group
+        )
+    }
 
 
 def _wire_names(
@@ -190,6 +213,16 @@ def _wire_names(
         for port in service.ports:
             yield wire_name(key, port.number)
             yield from (wire_name(key, port.number, subset) for subset in subsets(key))
+
+
+def _assignment_names(
+    facts: Mapping[ServiceKey, frozenset[int]], subsets: Callable[[ServiceKey], Iterable[str]]
+) -> Iterator[str]:
+    for key, ports in facts.items():
+        own = tuple(subsets(key))
+        for port in ports:
+            yield wire_name(key, port)
+            yield from (wire_name(key, port, subset) for subset in own)
 
 
 def _listener_names(keys: Iterable[ServiceKey], worlds: tuple[World, World]) -> Iterator[str]:

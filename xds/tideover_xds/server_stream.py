@@ -17,6 +17,7 @@ from tideover_wire.resource import View
 from tideover_wire.stream import Stream
 
 from .border import Observer, Views
+from .resources.listener import with_usable_ports
 from .server_options import ServerOptions
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -102,9 +103,10 @@ class ServedStream:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Opened):
-            self._view = self._around.views.view(event.client)
+            client = with_usable_ports(event.client)
+            self._view = self._around.views.view(client)
             self._owed_since_s = None
-            self._around.observer.opened(self._number, self._context.peer(), event.client, self._stream)
+            self._around.observer.opened(self._number, self._context.peer(), client, self._stream)
         else:
             self._around.observer.event(self._number, event)
 

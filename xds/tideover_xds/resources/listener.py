@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 
 from envoy.config.core.v3 import base_pb2, protocol_pb2
@@ -14,7 +13,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from google.protobuf.wrappers_pb2 import UInt32Value
 
+from tideover_core.names import parse_wire_name
 from tideover_core.policy import Retry
+from tideover_wire.node import Client
 from tideover_wire.resource import Resource, TypeUrl
 
 from .fields import dump, resource
@@ -29,34 +30,28 @@ _HIGHEST_PORT = 65535
 _MANAGER = "envoy.filters.network.http_connection_manager"
 
 
-@dataclass(frozen=True, slots=True)
-class TcpPorts:
-    """Local ports by wire name, and what was refused of a client's wishes."""
-
-    ports: Mapping[str, int]
-    problems: tuple[str, ...] = ()
-
-
-def tcp_ports(wishes: Mapping[str, int], http_port: int) -> TcpPorts:
-    """The wishes that can be fulfilled: one listener per port, above the privileged ones.
+def with_usable_ports(client: Client) -> Client:
+    """The client with those TCP_PORTS that can have a listener; the others become its problems.
 
     Envoy refuses a listener whose port is taken, and what it refuses stays refused: so the first by
     name wins, whatever the order in the node.
     """
-    ports: dict[str, int] = {}
+    usable: dict[str, int] = {}
     problems: list[str] = []
-    taken = {http_port: "the HTTP listener"}
-    for name, port in sorted(wishes.items()):
+    taken = {client.http_port: "the HTTP listener"}
+    for name, port in sorted(client.tcp_ports.items()):
         if not _LOWEST_PORT <= port <= _HIGHEST_PORT:
-            problems.append(
-                f"TCP_PORTS {name}: port {port} is not in {_LOWEST_PORT}-{_HIGHEST_PORT}; no listener"
-            )
+            problems.append(f"TCP_PORTS {name}: {port} is not in {_LOWEST_PORT}-{_HIGHEST_PORT}; no listener")
+        elif parse_wire_name(name) is None:
+            problems.append(f"TCP_PORTS {name!r} is not NAMESPACE/SERVICE:PORT; no listener")
         elif port in taken:
-            problems.append(f"TCP_PORTS {name}: port {port} is already used by {taken[port]}; no listener")
+            problems.append(f"TCP_PORTS {name}: {port} is already used by {taken[port]}; no listener")
         else:
-            ports[name] = port
+            usable[name] = port
             taken[port] = name
-    return TcpPorts(ports, tuple(problems))
+    if not problems:
+        return client
+    return replace(client, tcp_ports=usable, problems=(*client.problems, *problems))
 
 
 @lru_cache(maxsize=256)

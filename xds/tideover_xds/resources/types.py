@@ -22,7 +22,7 @@ from tideover_wire.resource import Resource, TypeUrl
 from .cluster import cluster
 from .endpoint import EncodedAssignment, assume_ready, endpoints
 from .hosts import port_of, written
-from .listener import HTTP_LISTENER, TcpPorts, api_listener, http_listener, tcp_listener
+from .listener import HTTP_LISTENER, api_listener, http_listener, tcp_listener
 from .route import HTTP_ROUTES
 
 Key = tuple[Hashable, ...]
@@ -46,17 +46,12 @@ class Reader(Protocol):
 
     @property
     def client(self) -> Client:
-        """Who asks; its vantage as claimed."""
+        """Who asks, with ports that can be listened on; its vantage as claimed."""
         ...
 
     @property
     def vantage(self) -> Vantage:
         """Where it stands."""
-        ...
-
-    @property
-    def tcp(self) -> TcpPorts:
-        """What it wants to listen on."""
         ...
 
     def get(self, type_url: str, name: str) -> Resource | None:
@@ -172,8 +167,8 @@ def _listener_key(reader: Reader, name: str) -> Key | None:
         return (True, reader.vantage.namespace) if _grpc_target(reader, name) is not None else None
     if name == HTTP_LISTENER:
         return (False, reader.client.http_port)
-    if name in reader.tcp.ports and known_target(reader, name) is not None:
-        return (False, reader.tcp.ports[name])
+    if name in reader.client.tcp_ports and known_target(reader, name) is not None:
+        return (False, reader.client.tcp_ports[name])
     return None
 
 
@@ -186,9 +181,9 @@ def _build_listener(reader: Reader, name: str, before: Built | None) -> Built | 
     if name == HTTP_LISTENER:
         return Built(http_listener(reader.client.http_port))
     target = known_target(reader, name)
-    if target is None or name not in reader.tcp.ports:
+    if target is None or name not in reader.client.tcp_ports:
         return None
-    return Built(tcp_listener(name, reader.tcp.ports[name], _retry(reader, target)))
+    return Built(tcp_listener(name, reader.client.tcp_ports[name], _retry(reader, target)))
 
 
 def _grpc_target(reader: Reader, name: str) -> Target | None:

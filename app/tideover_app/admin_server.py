@@ -59,7 +59,7 @@ class AdminServer:
         await self._server.stop(grace_s)
 
 
-class _Admin(admin_pb2_grpc.AdminServicer):
+class _Admin(admin_pb2_grpc.AdminServicer):  # type: ignore[misc]  # generated code is untyped
     """One method per call: look at the replica on its loop, make the answer off it."""
 
     def __init__(self, replica: Replica) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import typer.core
 
-from . import bootstraps, explaining, local, reading, status
+from . import bootstraps, checking, explaining, local, reading, simulating, status
 from .failure import Code, Failure
 
 _ORDER = (
@@ -22,7 +22,7 @@ _ORDER = (
 class _InOrder(typer.core.TyperGroup):
     """Commands in the order of interfaces.md."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=_ORDER.index)
 
 
@@ -36,7 +36,7 @@ program = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (local, bootstraps, status, reading, explaining):
+for commands in (local, checking, bootstraps, status, reading, explaining, simulating):
     commands.add_to(program)
 
 

@@ -18,14 +18,14 @@ def status(answer: Document, now_s: float) -> RenderableType:
     """Replicas, clusters, clients, what is failing over, what is refused."""
     counts, connections = answer["services"], answer["clients"]
     parts: list[RenderableType] = [
-        _rows(
+        rows(
             ("REPLICA", "REGION", "VERSION", "UP", "READY"),
             (
                 [r["name"], r["region"] or "-", r["version"], _ago(r["startedAt"], now_s), _readiness(r)]
                 for r in answer["replicas"]
             ),
         ),
-        _rows(
+        rows(
             ("CLUSTER", "NETWORK", "LOCALITY", "SERVICES", "ENDPOINTS", "READY", "KNOWN"),
             (
                 [
@@ -44,7 +44,7 @@ def status(answer: Document, now_s: float) -> RenderableType:
     if answer["failingOver"]:
         parts.append(Text("failing over now", style=_BAD))
         parts.append(
-            _rows(
+            rows(
                 ("SERVICE", "LOCALITY", "READY", "WHY"),
                 (
                     [
@@ -84,7 +84,7 @@ def below(picture: RenderableType, message: str) -> RenderableType:
 
 def services(answer: Document) -> RenderableType:
     """One service a line."""
-    return _rows(
+    return rows(
         ("SERVICE", "PORTS", "CLUSTERS", "ENDPOINTS", "READY", ""),
         (
             [
@@ -102,7 +102,7 @@ def services(answer: Document) -> RenderableType:
 
 def endpoints(answer: Document) -> RenderableType:
     """One endpoint a line."""
-    return _rows(
+    return rows(
         ("PORT", "ENDPOINT", "CLUSTER", "NETWORK", "LOCALITY", "STATE", "WEIGHT", "POD", "NODE"),
         (
             [
@@ -116,7 +116,7 @@ def endpoints(answer: Document) -> RenderableType:
 
 def clients(answer: Document) -> RenderableType:
     """One stream a line."""
-    return _rows(
+    return rows(
         ("CLIENT", "CLUSTER", "LOCALITY", "NAMESPACE", "PEER", "AGENT", "SENT", "STATE"),
         (
             [
@@ -146,9 +146,7 @@ def client(answer: Document) -> RenderableType:
             parts.append(Text(f"\nstream {one['stream']}: {title}", style="bold"))
             if part["nack"]:
                 parts.append(Text(f"refused: {part['nack']}", style=_BAD))
-            parts.append(
-                _rows(("NAME", "VERSION"), ([n, part["versions"].get(n, "none yet")] for n in names))
-            )
+            parts.append(rows(("NAME", "VERSION"), ([n, part["versions"].get(n, "none yet")] for n in names)))
     return Group(*parts)
 
 
@@ -169,11 +167,12 @@ def address(endpoint: Document) -> str:
     return f"[{host}]:{endpoint['port']}" if ":" in host else f"{host}:{endpoint['port']}"
 
 
-def _rows(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+def rows(titles: Sequence[str], lines: Iterable[Sequence[object]]) -> Table:
+    """A plain table: titles, no lines."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for title in titles:
         table.add_column(title, overflow="fold")
-    for row in rows:
+    for row in lines:
         table.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in row))
     return table
 

@@ -1,0 +1,62 @@
+"""What `tideover check` found, as one document: is the configuration sound, is each source readable,
+what is refused. An error stops a cluster or the program; a problem costs one object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tideover_core.model import ClusterFacts, Problem
+
+Document = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Flawed:
+    """Something that makes the answer no."""
+
+    where: str  # "tideover.yaml:12", or a path, or ""
+    key: str  # "clusters[0].manifests", or ""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A cluster's manifests, or the policies. `facts` is None when they could not be read."""
+
+    name: str
+    path: str
+    facts: ClusterFacts | None
+
+
+def checked(
+    configuration: str, errors: Sequence[Flawed], sources: Sequence[Source], problems: Sequence[Problem]
+) -> Document:
+    """The document; `ok` when nothing in it is an error."""
+    return {
+        "ok": not errors,
+        "configuration": configuration,
+        "errors": [{"where": e.where, "key": e.key, "message": e.message} for e in errors],
+        "clusters": [_source(source) for source in sources],
+        "problems": [
+            {"object": p.object, "message": p.message, "consequence": p.consequence, "where": p.where}
+            for p in problems
+        ],
+    }
+
+
+def _source(source: Source) -> Mapping[str, object]:
+    counts = dict.fromkeys(("services", "endpoints", "readyEndpoints", "policies"), 0)
+    facts = source.facts
+    if facts is not None:
+        ready_by_key = {
+            endpoint.key: endpoint.ready
+            for service in facts.services.values()
+            for ends in service.endpoints.values()
+            for endpoint in ends
+        }
+        counts["services"] = len(facts.services)
+        counts["endpoints"] = len(ready_by_key)
+        counts["readyEndpoints"] = sum(ready_by_key.values())
+        counts["policies"] = len(facts.destination_rules) + len(facts.failover_policies)
+    return {"name": source.name, "manifests": source.path, "readable": facts is not None, **counts}

@@ -1,0 +1,67 @@
+"""`tideover check`: is the configuration sound, can each source be read, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tideover_app.check import Document, Flawed, Source, checked
+
+from .failure import Code
+from .local import DEFAULT_CONFIG, ConfigFile
+from .output import Format, Output, show
+
+if TYPE_CHECKING:
+    from tideover_app.config import Config, Flaw
+
+
+def check_command(config: ConfigFile = DEFAULT_CONFIG, output: Output = Format.TABLE) -> int:
+    """Check the configuration and what it names.
+
+    The exit code is 0 when the control plane would run with it, though objects may be refused one by
+    one; 1 when the file has errors or a source cannot be read.
+    """
+    from . import tables_check
+
+    document = _checked(config)
+    show(document, output, tables_check.check)
+    return Code.DONE if document["ok"] else Code.NO
+
+
+def _checked(path: Path) -> Document:
+    from tideover_app.config import ConfigError, load, unsupported
+
+    try:
+        config = load(path)
+    except ConfigError as error:
+        return checked(str(path), [_flawed(flaw) for flaw in error.flaws], (), ())
+    from .offline import read
+
+    offline = read(config, lambda line: typer.echo(f"tideover: {line}", err=True))
+    errors = [_flawed(flaw) for flaw in unsupported(config)]
+    errors += [_unreadable(config, name, why) for name, why in offline.unreadable.items()]
+    sources = [
+        Source(one.name, str(one.manifests or ""), offline.world.clusters.get(one.name))
+        for one in config.clusters
+    ]
+    return checked(str(path), errors, sources, offline.problems)
+
+
+def _unreadable(config: Config, name: str, why: str) -> Flawed:
+    for index, cluster in enumerate(config.clusters):
+        if cluster.name == name:
+            return _flawed(config.flaw(f"cannot be read: {why}", "clusters", index, "manifests"))
+    return _flawed(config.flaw(f"cannot be read: {why}", name))
+
+
+def _flawed(flaw: Flaw) -> Flawed:
+    where = f"{flaw.file}:{flaw.line}" if flaw.line else str(flaw.file)
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in flaw.key).lstrip(".")
+    return Flawed(where, key, flaw.message)
+
+
+def add_to(program: typer.Typer) -> None:
+    """Make `check` a command of `program`."""
+    program.command("check")(check_command)

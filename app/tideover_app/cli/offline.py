@@ -1,0 +1,90 @@
+"""The world as the configured files describe it, read once, without a running control plane."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tideover_core.model import ClusterFacts, Problem
+from tideover_core.world import Mesh, Sameness, World, merge
+
+from .failure import Code, Failure
+
+if TYPE_CHECKING:
+    from tideover_app.config import Cluster, Config
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """What was read. `unreadable`: cluster, or "policies" -> why; such a part is missing in the world."""
+
+    world: World
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+
+def load_config(path: Path, bad_end: Code = Code.WRONG_USE) -> Config:
+    """The configuration; a Failure with all that is wrong in it."""
+    from tideover_app.config import ConfigError, load
+
+    try:
+        return load(path)
+    except ConfigError as error:
+        raise Failure(bad_end, str(error)) from None
+
+
+def read(config: Config, progress: Progress) -> Offline:
+    """Read every cluster's manifests and the policies. What cannot be read is told, not raised."""
+    from tideover_discovery.files import read_policies
+
+    # all that is made here lives to the end: looking for garbage among it only costs time
+    gc.disable()
+    facts: list[ClusterFacts] = []
+    unreadable: dict[str, str] = {}
+    for cluster in config.clusters:
+        try:
+            facts.append(_read_cluster(cluster, config, progress))
+        except OSError as error:
+            unreadable[cluster.name] = _why(error)
+    mesh = Mesh(Sameness(config.sameness), config.root_namespace)
+    problems = [problem for one in facts for problem in one.problems]
+    if config.policies is not None:
+        try:
+            policies = read_policies(config.policies)
+        except OSError as error:
+            unreadable["policies"] = _why(error)
+        else:
+            mesh = Mesh(
+                mesh.sameness, mesh.root_namespace, policies.destination_rules, policies.failover_policies
+            )
+            problems += policies.problems
+    world = merge(facts, mesh)
+    return Offline(world, unreadable, (*problems, *world.problems))
+
+
+def _read_cluster(cluster: Cluster, config: Config, progress: Progress) -> ClusterFacts:
+    from tideover_core.model import Locality
+    from tideover_discovery.files import read_cluster
+
+    if cluster.manifests is None:
+        raise OSError("live API servers cannot be asked yet; dump it to files and name them in `manifests`")
+    place = cluster.locality
+    return read_cluster(
+        cluster.name,
+        cluster.network,
+        Locality(place.region, place.zone, place.subzone),
+        cluster.manifests,
+        allow_loopback=config.dangerously_allow_loopback_endpoints,
+        progress=progress,
+    )
+
+
+def _why(error: OSError) -> str:
+    if error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

@@ -1,0 +1,39 @@
+"""The table of `check`."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from .output import Document
+from .tables import problems, rows
+
+
+def check(answer: Document) -> RenderableType:
+    """Errors first, then what was read, then what is refused of it."""
+    parts: list[RenderableType] = []
+    for error in answer["errors"]:
+        line = Text("error ", style="red")
+        line.append(f"{error['where']}: " if error["where"] else "", style="default")
+        line.append(f"{error['key']}: " if error["key"] else "", style="bold default")
+        parts.append(line.append(error["message"], style="not bold default"))
+    if answer["clusters"]:
+        titles = ("CLUSTER", "MANIFESTS", "SERVICES", "ENDPOINTS", "READY", "POLICIES", "")
+        parts.append(rows(titles, (_cluster(cluster) for cluster in answer["clusters"])))
+    if answer["problems"]:
+        count = len(answer["problems"])
+        parts += [
+            Text(f"\n{count} problem{'s' if count > 1 else ''}, the rest is used", style="yellow"),
+            problems(answer["problems"]),
+        ]
+    verdict = (
+        "is sound" if answer["ok"] else "has errors; `tideover run` would not start or go without a part"
+    )
+    parts.append(Text(f"\n{answer['configuration']} {verdict}", style="green" if answer["ok"] else "red"))
+    return Group(*parts)
+
+
+def _cluster(cluster: Document) -> list[object]:
+    counts = [cluster[key] for key in ("services", "endpoints", "readyEndpoints", "policies")]
+    readable = Text("readable", style="green") if cluster["readable"] else Text("not readable", style="red")
+    return [cluster["name"], cluster["manifests"] or "-", *counts, readable]

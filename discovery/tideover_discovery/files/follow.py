@@ -1,0 +1,71 @@
+"""Looks at a folder whenever something in it moves, in a thread, and hands on what it finds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from watchfiles import awatch
+
+from .folder import Folder, Outcome
+
+# Changes are heard within STEP_MS; those that follow each other closely join, for DEBOUNCE_MS at most
+STEP_MS, DEBOUNCE_MS = 10, 50
+# How soon a folder that was exchanged, or appears, is noticed
+PRESENCE_S = 0.25
+# A look without being told: some file systems tell nothing
+RESCAN_S = 2.0
+
+
+async def follow(folder: Folder, found: Callable[[Outcome], None]) -> None:
+    """List, then watch, until cancelled. `found` is called in the event loop after each look."""
+    moved = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_listen(folder.path, moved), name=f"listen {folder.path}")
+        while True:
+            moved.clear()
+            outcome = await asyncio.to_thread(folder.look)
+            found(outcome)
+            wait = RESCAN_S if outcome.again_in_s is None else min(RESCAN_S, outcome.again_in_s)
+            try:
+                async with asyncio.timeout(wait):
+                    await moved.wait()
+            except TimeoutError:
+                pass
+
+
+async def _listen(path: Path, moved: asyncio.Event) -> None:
+    """Set `moved` at every change, and whenever the path is another folder than before."""
+    while True:
+        identity = _identity(path)
+        # A replaced file leaves a watch on the file itself behind: watch the folder it is in
+        watched, below = (path, True) if path.is_dir() else (path.parent, False)
+        try:
+            async for changes in awatch(
+                watched,
+                watch_filter=None,
+                debounce=DEBOUNCE_MS,
+                step=STEP_MS,
+                rust_timeout=int(PRESENCE_S * 1000),
+                yield_on_timeout=True,
+                recursive=below,
+                ignore_permission_denied=True,
+            ):
+                if changes:
+                    moved.set()
+                if _identity(path) != identity:
+                    break
+        except OSError:
+            await asyncio.sleep(PRESENCE_S)  # not there, or not to be watched: the regular look goes on
+        moved.set()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which folder it is, and None for a file: that one is watched by its parent, whichever it is."""
+    try:
+        status = os.stat(path if path.is_dir() else path.parent)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

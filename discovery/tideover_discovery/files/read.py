@@ -1,0 +1,58 @@
+"""Manifests read once, for `simulate` and `check`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tideover_core.model import ClusterFacts, Locality, Problem
+from tideover_discovery.kubernetes.cluster import Assembled, assemble
+from tideover_discovery.kubernetes.endpoints import Ground
+from tideover_discovery.kubernetes.listing import combine
+
+from .folder import manifest_files, read_file
+
+Progress = Callable[[str], None]
+
+
+def read_cluster(
+    cluster: str,
+    network: str,
+    locality: Locality,
+    path: Path | str,
+    *,
+    allow_loopback: bool = False,
+    progress: Progress | None = None,
+) -> ClusterFacts:
+    """The facts of one cluster from a folder or file. OSError when it cannot be listed.
+
+    `progress` is told in words what takes long: converting YAML.
+    """
+    files = [file for file, _ in manifest_files(Path(path))]
+    manifests = {str(file): read_file(file, None, _fraction(file, progress)) for file in files}
+    ground = Ground(cluster, network, locality, allow_loopback)
+    facts = assemble(
+        ground, combine(manifests, {}), Assembled(ClusterFacts(cluster, network, locality))
+    ).facts
+    if not files:
+        empty = Problem(
+            f"Cluster {cluster}", f"{path} holds no manifests", "no services are known", str(path)
+        )
+        return ClusterFacts(cluster, network, locality, problems=(empty,))
+    return facts
+
+
+def _fraction(file: Path, progress: Progress | None) -> Callable[[float], None] | None:
+    """Tells each whole step of 5 %."""
+    if progress is None:
+        return None
+    told = -1
+
+    def tell(part: float) -> None:
+        nonlocal told
+        step = int(part * 20) * 5
+        if step > told:
+            told = step
+            progress(f"{file}: converting YAML, {step} %")
+
+    return tell

@@ -1,0 +1,103 @@
+"""Sources of facts and of policies that follow files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tideover_core.latest import Latest
+from tideover_core.model import ClusterFacts, Locality, Problem, SourceStatus
+from tideover_core.policy import DestinationRule, FailoverPolicy
+from tideover_discovery.kubernetes.cluster import Assembled, assemble
+from tideover_discovery.kubernetes.endpoints import Ground
+
+from .folder import Folder, Outcome
+from .follow import follow
+
+_NOWHERE = Ground("", "", Locality())
+
+
+class ManifestSource:
+    """The facts of one cluster from a folder or file of manifests (a `Source`).
+
+    `initial` are facts of an earlier life: known, and stale until the files have been listed.
+    """
+
+    def __init__(  # noqa: PLR0913 (a cluster's row of the configuration)
+        self,
+        cluster: str,
+        network: str,
+        locality: Locality,
+        path: Path | str,
+        *,
+        allow_loopback: bool = False,
+        initial: ClusterFacts | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.cluster = cluster
+        self._clock = clock
+        self._ground = Ground(cluster, network, locality, allow_loopback)
+        self._folder = Folder(Path(path))
+        self._assembled = Assembled(initial or ClusterFacts(cluster, network, locality))
+        self.facts: Latest[ClusterFacts | None] = Latest(initial)
+        reason = "from the snapshot, not listed yet" if initial else "not listed yet"
+        self.status = Latest(SourceStatus(cluster, initial is not None, clock(), reason))
+
+    async def run(self) -> None:
+        """List, then watch, until cancelled. Trouble is a status, never an exception."""
+        await follow(self._folder, self._found)
+
+    def _found(self, outcome: Outcome) -> None:
+        if outcome.trouble:
+            self._stale(outcome.trouble)
+            return
+        assert outcome.listing is not None
+        if outcome.listing is not self._assembled.listing:
+            self._assembled = assemble(self._ground, outcome.listing, self._assembled)
+            self.facts.set(self._assembled.facts)
+        self.status.set(SourceStatus(self.cluster, known=True))
+
+    def _stale(self, reason: str) -> None:
+        now = self.status.value
+        since = self._clock() if now.stale_since_s is None else now.stale_since_s
+        self.status.set(SourceStatus(self.cluster, now.known, since, reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What a folder of policies says. `known`: it was listed completely at least once."""
+
+    destination_rules: tuple[DestinationRule, ...] = ()
+    failover_policies: tuple[FailoverPolicy, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    known: bool = False
+
+
+class PolicySource:
+    """Policies of the whole mesh from a folder or file; `path` vanishing leaves them as they were."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = Path(path)
+        self._folder = Folder(self._path)
+        self._assembled = Assembled(ClusterFacts("", "", Locality()))
+        self.policies: Latest[Policies] = Latest(Policies())
+
+    async def run(self) -> None:
+        """List, then watch, until cancelled. Trouble is a problem, never an exception."""
+        await follow(self._folder, self._found)
+
+    def _found(self, outcome: Outcome) -> None:
+        before = self.policies.value
+        if outcome.trouble:
+            trouble = Problem("policies", outcome.trouble, "those known before stay", str(self._path))
+            problems = (trouble, *self._assembled.facts.problems)
+            self.policies.set(replace(before, problems=problems))
+            return
+        assert outcome.listing is not None
+        self._assembled = assemble(_NOWHERE, outcome.listing, self._assembled)
+        facts = self._assembled.facts
+        self.policies.set(
+            Policies(facts.destination_rules, facts.failover_policies, facts.problems, known=True)
+        )

@@ -1,0 +1,172 @@
+"""Tideover's FailoverPolicy into policy. Unknown fields are errors that name the field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from tideover_core import policy as core
+from tideover_core.model import ServiceKey
+
+from .durations import seconds
+from .objects import FailoverPolicy, Refusal
+
+Duration = Annotated[float, BeforeValidator(seconds)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+_LATER = ("capacity", "fleet_health", "active_check", "failback")
+_Name = Annotated[str, Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel)
+
+
+class _Target(_Part):
+    kind: Literal["Service"] = "Service"
+    group: Literal["", "core"] = ""
+    name: _Name
+
+
+class _Place(_Part):
+    region: _Name | None = None
+    zone: _Name | None = None
+    subzone: _Name | None = None
+    cluster: _Name | None = None
+    network: _Name | None = None
+
+    def place(self) -> core.Place:
+        return core.Place(self.region, self.zone, self.subzone, self.cluster, self.network)
+
+
+class _Share(_Place):
+    percent: Percent
+
+
+class _Failover(_Part):
+    origin: _Place = Field(default=_Place(), alias="from")
+    to: list[_Place] = Field(min_length=1)
+
+
+def _sums_up(shares: list[_Share]) -> list[_Share]:
+    total = sum(share.percent for share in shares)
+    if abs(total - 100) > 0.01:
+        raise ValueError(f"adds up to {total:g} %, not 100 %")
+    return shares
+
+
+class _Distribute(_Part):
+    origin: _Place = Field(default=_Place(), alias="from")
+    to: Annotated[list[_Share], Field(min_length=1), AfterValidator(_sums_up)]
+
+
+class _Spill(_Part):
+    below_healthy_percent: Annotated[float, Field(gt=0, le=100)] | None = None
+    min_healthy_endpoints: Annotated[int, Field(ge=0)] = 0
+
+
+class _Outlier(_Part):
+    consecutive_errors: Annotated[int, Field(ge=0, le=2**31)] = 5
+    interval: Duration = 1.0
+    base_ejection: Duration = 30.0
+    max_ejection_percent: Annotated[int, Field(ge=0, le=100)] = 100
+
+
+class _Budget(_Part):
+    max_drained_percent: Percent
+
+
+class _Retry(_Part):
+    attempts: Annotated[int, Field(ge=0, le=100)] = 2
+    budget_percent: Percent = 20.0
+    min_concurrent: Annotated[int, Field(ge=0, le=2**31)] = 1000
+    idempotent: bool = False
+    per_try_timeout: Duration | None = None
+
+
+class _Spec(_Part):
+    target_refs: list[_Target] = Field(default_factory=list)
+    near: list[_Name] | None = None
+    scope: Literal["Anywhere", "Region", "Network", "Cluster"] | None = None
+    failover: list[_Failover] | None = None
+    others: bool | None = None
+    distribute: list[_Distribute] | None = None
+    spill: _Spill | None = None
+    outlier: _Outlier | None = None
+    retry: _Retry | None = None
+    budget: _Budget | None = None
+    capacity: dict[str, Any] | None = None
+    fleet_health: dict[str, Any] | None = None
+    active_check: dict[str, Any] | None = None
+    failback: dict[str, Any] | None = None
+
+
+def failover_policy(policy: FailoverPolicy) -> tuple[core.FailoverPolicy, tuple[str, ...]]:
+    """The policy, and what in it is not acted on yet. Refusal that names the field."""
+    try:
+        spec = _Spec.model_validate(policy.spec)
+    except ValidationError as error:
+        raise Refusal("; ".join(_words(dict(fault)) for fault in error.errors()[:5])) from None
+    namespace = policy.metadata.namespace or "default"
+    later = [
+        f"spec.{to_camel(name)} is not acted on yet" for name in _LATER if getattr(spec, name) is not None
+    ]
+    translated = core.FailoverPolicy(
+        namespace,
+        policy.metadata.name,
+        tuple(ServiceKey(namespace, target.name) for target in spec.target_refs),
+        _settings(spec),
+        policy.metadata.creation_timestamp or "",
+    )
+    return translated, tuple(later)
+
+
+def _settings(spec: _Spec) -> core.Settings:
+    return core.Settings(
+        near=None if spec.near is None else tuple(spec.near),
+        scope=None if spec.scope is None else core.Scope(spec.scope),
+        failover=None if spec.failover is None else tuple(_failover(rule) for rule in spec.failover),
+        others=spec.others,
+        distribute=None if spec.distribute is None else tuple(_distribute(rule) for rule in spec.distribute),
+        spill=spec.spill and core.Spill(spec.spill.below_healthy_percent, spec.spill.min_healthy_endpoints),
+        outlier=spec.outlier and _outlier(spec.outlier),
+        retry=spec.retry
+        and core.Retry(
+            spec.retry.attempts,
+            spec.retry.budget_percent,
+            spec.retry.min_concurrent,
+            spec.retry.idempotent,
+            spec.retry.per_try_timeout,
+        ),
+        max_drained_percent=spec.budget and spec.budget.max_drained_percent,
+    )
+
+
+def _failover(rule: _Failover) -> core.FailoverRule:
+    return core.FailoverRule(rule.origin.place(), tuple(place.place() for place in rule.to))
+
+
+def _distribute(rule: _Distribute) -> core.DistributeRule:
+    shares = tuple(core.Share(share.place(), float(share.percent)) for share in rule.to)
+    return core.DistributeRule(rule.origin.place(), shares)
+
+
+def _outlier(outlier: _Outlier) -> core.Outlier:
+    """One number for gateway and local-origin errors, which are counted apart; plain 500s never count."""
+    errors = outlier.consecutive_errors or None
+    return core.Outlier(
+        consecutive_gateway_errors=errors,
+        consecutive_local_origin_errors=errors,
+        interval_s=outlier.interval,
+        base_ejection_s=outlier.base_ejection,
+        max_ejection_percent=outlier.max_ejection_percent,
+    )
+
+
+def _words(fault: dict[str, Any]) -> str:
+    """`spec.distribute[0].to adds up to 90 %, not 100 %`."""
+    path = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"{path} is unknown"
+    return f"{path}: {fault['msg'].removeprefix('Value error, ')}"

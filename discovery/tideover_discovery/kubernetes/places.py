@@ -1,0 +1,68 @@
+"""Where things are: localities from labels, addresses that may be sent traffic."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from tideover_core.model import Locality
+
+from .objects import Refusal
+
+REGION = "topology.kubernetes.io/region"
+ZONE = "topology.kubernetes.io/zone"
+SUBZONE = "topology.istio.io/subzone"
+POD_LOCALITY = "istio-locality"
+
+
+def node_locality(labels: Mapping[str, str]) -> Locality:
+    """What a node's labels say; parts they do not say are empty."""
+    return Locality(labels.get(REGION, ""), labels.get(ZONE, ""), labels.get(SUBZONE, ""))
+
+
+@lru_cache(maxsize=4096)
+def endpoint_locality(pod: str, node: Locality | None, zone: str, cluster: Locality) -> Locality:
+    """The pod's label, else its node's, else the slice's zone, else the cluster's; each part in turn.
+
+    `pod` is the label istio-locality: `region.zone.subzone`, or with slashes.
+    """
+    said = _pod_locality(pod) or node or Locality()
+    region = said.region or cluster.region
+    found = said.zone or zone
+    if not found and region == cluster.region:
+        return Locality(region, cluster.zone, said.subzone or cluster.subzone)
+    return Locality(region, found, said.subzone)
+
+
+def _pod_locality(label: str) -> Locality | None:
+    if not label:
+        return None
+    parts = label.split("/" if "/" in label else ".", 2)
+    return Locality(*parts)
+
+
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\Z)|\Z)){4}", re.ASCII)
+_ODD_IPV4 = ("0.", "127.", "169.254.", "22", "23", "24", "25")
+
+
+def usable_address(address: str, *, allow_loopback: bool) -> str:
+    """The address in its canonical form. Refusal for nonsense, and for what must not be sent traffic:
+    loopback and link-local (a cluster may not steer others to their own local ports), multicast, 0.0.0.0.
+    """
+    if _IPV4.match(address) and not address.startswith(_ODD_IPV4):
+        return address
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        raise Refusal(f"{address!r} is no IP address") from None
+    inner: IPv4Address | IPv6Address = getattr(parsed, "ipv4_mapped", None) or parsed
+    if inner.is_loopback:
+        if not allow_loopback:
+            raise Refusal(f"{address} is a loopback address")
+    elif inner.is_link_local:
+        raise Refusal(f"{address} is a link-local address")
+    elif inner.is_multicast or inner.is_unspecified or str(inner) == "255.255.255.255":
+        raise Refusal(f"{address} is no address of one host")
+    return str(parsed)

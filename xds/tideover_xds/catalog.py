@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tideover_core.model import ServiceKey
-from tideover_core.names import Target, wire_name
+from tideover_core.names import wire_name
+from tideover_core.resolve import subsets
 from tideover_core.world import World
 
 from .changes import about
 from .resources.listener import HTTP_LISTENER
-from .resources.types import Key, Reader, has_subset, known_target, settings_key
+from .resources.types import Reader, known_target
 
 
 class Catalog:
@@ -18,7 +19,7 @@ class Catalog:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._clusters: dict[Key, tuple[str, ...]] = {}
+        self._clusters: dict[tuple[tuple[str, ...], ...], tuple[str, ...]] = {}
         self._subsets = _subsets(world)
 
     def subsets(self, key: ServiceKey) -> frozenset[str]:
@@ -27,10 +28,11 @@ class Catalog:
 
     def clusters(self, reader: Reader) -> tuple[str, ...]:
         """All cluster names that this client sees, sorted."""
-        key: Key = settings_key(reader.vantage) if self._subsets else ()
-        found = self._clusters.get(key)
+        seen = {key: subsets(self._world, key, reader.vantage) for key in self._subsets}
+        shared_by = tuple(seen.values())
+        found = self._clusters.get(shared_by)
         if found is None:
-            found = self._clusters[key] = tuple(sorted(self._names(reader)))
+            found = self._clusters[shared_by] = tuple(sorted(self._names(seen)))
         return found
 
     def listeners(self, reader: Reader) -> tuple[str, ...]:
@@ -38,14 +40,11 @@ class Catalog:
         tcp = (name for name in reader.client.tcp_ports if known_target(reader, name) is not None)
         return tuple(sorted((HTTP_LISTENER, *tcp)))
 
-    def _names(self, reader: Reader) -> Iterator[str]:
+    def _names(self, seen: Mapping[ServiceKey, tuple[str, ...]]) -> Iterator[str]:
         for key, service in self._world.services.items():
-            subsets = self.subsets(key)
             for port in service.ports:
-                yield wire_name(key, port.number)
-                for subset in subsets:
-                    if has_subset(reader, Target(key, port.number, subset)):
-                        yield wire_name(key, port.number, subset)
+                for subset in ("", *seen.get(key, ())):
+                    yield wire_name(key, port.number, subset)
 
 
 def _subsets(world: World) -> dict[ServiceKey, frozenset[str]]:

@@ -14,7 +14,7 @@ from tideover_core.model import ServiceKey, Vantage
 from tideover_core.names import Target, parse_wire_name
 from tideover_core.plan import plan
 from tideover_core.policy import Retry
-from tideover_core.resolve import projection, resolve
+from tideover_core.resolve import projection, resolve, subset_of
 from tideover_core.world import World
 from tideover_wire.node import Client
 from tideover_wire.resource import Resource, TypeUrl
@@ -98,12 +98,14 @@ def vantage_key(vantage: Vantage) -> Key:
 
 
 def known_target(reader: Reader, name: str) -> Target | None:
-    """The service port that a CDS or EDS name means, when there is one."""
+    """The service port and subset that a CDS or EDS name means, when this client is to know of it."""
     target = parse_wire_name(name)
     if target is None:
         return None
     service = reader.world.services.get(target.service)
     if service is None or service.port(target.port) is None:
+        return None
+    if target.subset and subset_of(reader.world, target, reader.vantage) is None:
         return None
     return target
 
@@ -116,8 +118,6 @@ def _target_subject(reader: Reader, name: str) -> ServiceKey | None:
 def _cluster_key(reader: Reader, name: str) -> Key | None:
     target = known_target(reader, name)
     if target is None:
-        return None
-    if target.subset and not has_subset(reader, target):
         return None
     cut = projection(reader.world, target, reader.vantage)
     return (reader.client.proxyless, *settings_key(cut))
@@ -212,11 +212,6 @@ def _routes_key(reader: Reader, name: str) -> Key | None:
 
 def _build_routes(reader: Reader, name: str, before: Built | None) -> Built | None:
     return Built(reader.routes())
-
-
-def has_subset(reader: Reader, target: Target) -> bool:
-    """Whether a DestinationRule that this client sees defines the subset."""
-    return plan(reader.world, target, reader.vantage) is not None
 
 
 TYPES = {

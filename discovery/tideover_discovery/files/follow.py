@@ -40,8 +40,7 @@ async def _listen(path: Path, moved: asyncio.Event) -> None:
     """Set `moved` at every change, and whenever the path is another folder than before."""
     while True:
         identity = _identity(path)
-        # A replaced file leaves a watch on the file itself behind: watch the folder it is in
-        watched, below = (path, True) if path.is_dir() else (path.parent, False)
+        watched, below = _watched(path)
         try:
             async for changes in awatch(
                 watched,
@@ -60,6 +59,11 @@ async def _listen(path: Path, moved: asyncio.Event) -> None:
         except OSError:
             await asyncio.sleep(PRESENCE_S)  # not there, or not to be watched: the regular look goes on
         moved.set()
+
+
+def _watched(path: Path) -> tuple[Path, bool]:
+    """What to watch, and whether also below it: a file by its folder, as a replaced file is another one."""
+    return (path, True) if path.is_dir() else (path.parent, False)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

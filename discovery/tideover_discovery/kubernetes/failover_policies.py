@@ -129,17 +129,24 @@ def _settings(spec: _Spec) -> core.Settings:
         failover=None if spec.failover is None else tuple(_failover(rule) for rule in spec.failover),
         others=spec.others,
         distribute=None if spec.distribute is None else tuple(_distribute(rule) for rule in spec.distribute),
-        spill=spec.spill and core.Spill(spec.spill.below_healthy_percent, spec.spill.min_healthy_endpoints),
-        outlier=spec.outlier and _outlier(spec.outlier),
-        retry=spec.retry
-        and core.Retry(
-            spec.retry.attempts,
-            spec.retry.budget_percent,
-            spec.retry.min_concurrent,
-            spec.retry.idempotent,
-            spec.retry.per_try_timeout,
-        ),
-        max_drained_percent=spec.budget and spec.budget.max_drained_percent,
+        spill=None if spec.spill is None else _spill(spec.spill),
+        outlier=None if spec.outlier is None else _outlier(spec.outlier),
+        retry=None if spec.retry is None else _retry(spec.retry),
+        max_drained_percent=None if spec.budget is None else spec.budget.max_drained_percent,
+    )
+
+
+def _spill(spill: _Spill) -> core.Spill:
+    return core.Spill(spill.below_healthy_percent, spill.min_healthy_endpoints)
+
+
+def _retry(retry: _Retry) -> core.Retry:
+    return core.Retry(
+        retry.attempts,
+        retry.budget_percent,
+        retry.min_concurrent,
+        retry.idempotent,
+        retry.per_try_timeout,
     )
 
 

@@ -33,7 +33,7 @@ class Shape(Struct, frozen=True, gc=False, rename="camel"):
     """Reads camelCase fields into frozen values that the garbage collector need not visit."""
 
 
-class Metadata(Shape):
+class Metadata(Shape, frozen=True):
     """Names, labels and annotations of an object."""
 
     name: str = ""
@@ -50,7 +50,7 @@ class Object(Struct, frozen=True, gc=False, rename="camel", tag_field="kind"):
     api_version: str = ""
 
 
-class PortSpec(Shape):
+class PortSpec(Shape, frozen=True):
     """One of Service.spec.ports."""
 
     port: int
@@ -59,7 +59,7 @@ class PortSpec(Shape):
     app_protocol: str | None = None
 
 
-class ServiceSpec(Shape):
+class ServiceSpec(Shape, frozen=True):
     """Service.spec."""
 
     ports: list[PortSpec] | None = None
@@ -70,13 +70,13 @@ class ServiceSpec(Shape):
     traffic_distribution: str | None = None
 
 
-class Service(Object, tag="Service"):
+class Service(Object, frozen=True, tag="Service"):
     """A core/v1 Service."""
 
     spec: ServiceSpec = ServiceSpec()
 
 
-class Conditions(Shape):
+class Conditions(Shape, frozen=True):
     """Of one endpoint; None: not said, see `endpoints.conditions`."""
 
     ready: bool | None = None
@@ -84,7 +84,7 @@ class Conditions(Shape):
     terminating: bool | None = None
 
 
-class Reference(Shape):
+class Reference(Shape, frozen=True):
     """An endpoint's targetRef."""
 
     kind: str | None = None
@@ -92,7 +92,7 @@ class Reference(Shape):
     namespace: str | None = None
 
 
-class SliceEndpoint(Shape):
+class SliceEndpoint(Shape, frozen=True):
     """One of EndpointSlice.endpoints."""
 
     addresses: list[str]
@@ -102,7 +102,7 @@ class SliceEndpoint(Shape):
     target_ref: Reference | None = None
 
 
-class SlicePort(Shape):
+class SlicePort(Shape, frozen=True):
     """One of EndpointSlice.ports; `name` is the Service port's name."""
 
     port: int | None = None
@@ -110,7 +110,7 @@ class SlicePort(Shape):
     protocol: str | None = None
 
 
-class EndpointSlice(Object, tag="EndpointSlice"):
+class EndpointSlice(Object, frozen=True, tag="EndpointSlice"):
     """A discovery.k8s.io/v1 EndpointSlice."""
 
     address_type: str = ""
@@ -123,29 +123,29 @@ class EndpointSlice(Object, tag="EndpointSlice"):
         return (self.metadata.labels or {}).get(SERVICE_NAME, "")
 
 
-class Pod(Object, tag="Pod"):
+class Pod(Object, frozen=True, tag="Pod"):
     """A core/v1 Pod: only its labels and annotations count, the slice says the rest."""
 
 
-class Node(Object, tag="Node"):
+class Node(Object, frozen=True, tag="Node"):
     """A core/v1 Node: only its labels count."""
 
 
-class Namespace(Object, tag="Namespace"):
+class Namespace(Object, frozen=True, tag="Namespace"):
     """A core/v1 Namespace: only its annotations count."""
 
 
-class ServiceExport(Object, tag="ServiceExport"):
+class ServiceExport(Object, frozen=True, tag="ServiceExport"):
     """A Multi-Cluster Services ServiceExport."""
 
 
-class DestinationRule(Object, tag="DestinationRule"):
+class DestinationRule(Object, frozen=True, tag="DestinationRule"):
     """Istio's DestinationRule; its spec is read field by field, so that none is missed."""
 
     spec: dict[str, Any] = {}
 
 
-class FailoverPolicy(Object, tag="FailoverPolicy"):
+class FailoverPolicy(Object, frozen=True, tag="FailoverPolicy"):
     """Tideover's FailoverPolicy."""
 
     spec: dict[str, Any] = {}
@@ -196,7 +196,7 @@ def decode(raw: Raw | bytes | dict[str, Any], kind: str = "") -> AnyObject:
     """
     try:
         if isinstance(raw, dict):
-            found: AnyObject = msgspec.convert(raw, AnyObject)  # type: ignore[arg-type]
+            found: AnyObject = msgspec.convert(raw, AnyObject)
         else:
             found = _JSON_OBJECT.decode(raw)
     except msgspec.DecodeError as error:  # ValidationError is one

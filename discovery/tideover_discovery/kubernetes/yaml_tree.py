@@ -8,14 +8,13 @@ Scalars follow YAML 1.2's core schema: `on`, `yes` and dates are text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml
 from yaml.events import (
     AliasEvent,
     DocumentStartEvent,
-    Event,
     MappingEndEvent,
     MappingStartEvent,
     ScalarEvent,
@@ -79,7 +78,8 @@ class _Tree:
     """Composes values from the events of one document."""
 
     def __init__(self, loader: yaml.CSafeLoader) -> None:
-        self._next = loader.get_event
+        # Any: the stubs make every event and every mark optional
+        self._next: Callable[[], Any] = loader.get_event
         self._anchors: dict[str, tuple[Any, int]] = {}  # value, and how many nodes it holds
         self._nodes = 0
         self._aliased = 0
@@ -94,16 +94,14 @@ class _Tree:
         if isinstance(event, MappingStartEvent):
             yield from self._top_level(event)
         else:
-            line = event.start_mark.line + 1
+            line = _line(event)
             if self._value(event, 0) is not None:
                 raise BadYaml("a manifest is a mapping with apiVersion, kind and metadata", line)
         while not isinstance(event := self._next(), StreamEndEvent):
             if isinstance(event, DocumentStartEvent):
-                raise BadYaml(
-                    "a second document without `---` at the start of a line", event.start_mark.line + 1
-                )
+                raise BadYaml("a second document without `---` at the start of a line", _line(event))
 
-    def _top_level(self, start: Event) -> Iterator[tuple[int, str, Any]]:
+    def _top_level(self, start: Any) -> Iterator[tuple[int, str, Any]]:
         """An object; or a List, whose items are yielded as they are read."""
         found: dict[str, Any] = {}
         is_list = False
@@ -114,23 +112,23 @@ class _Tree:
                 is_list = True
                 found[name] = None
                 while not isinstance(item := self._next(), SequenceEndEvent):
-                    line = item.start_mark.line + 1
+                    line = _line(item)
                     yield line, _list_kind(found), self._value(item, 2)
             else:
-                self._put(found, name, self._value(value, 1))
+                found[name] = self._value(value, 1)
         if not is_list:
-            yield start.start_mark.line + 1, "", found
+            yield _line(start), "", found
 
-    def _key(self, event: Event, seen: dict[str, Any]) -> str:
+    def _key(self, event: Any, seen: dict[str, Any]) -> str:
         if not isinstance(event, ScalarEvent):
-            raise BadYaml("a key that is not plain text", event.start_mark.line + 1)
+            raise BadYaml("a key that is not plain text", _line(event))
         if len(event.value) > MAX_KEY_CHARACTERS:
-            raise BadYaml("a key of more than 1024 characters", event.start_mark.line + 1)
+            raise BadYaml("a key of more than 1024 characters", _line(event))
         if event.value in seen:
-            raise BadYaml(f"key {event.value!r} occurs twice", event.start_mark.line + 1)
+            raise BadYaml(f"key {event.value!r} occurs twice", _line(event))
         return str(event.value)
 
-    def _value(self, event: Event, depth: int) -> Any:
+    def _value(self, event: Any, depth: int) -> Any:
         self._nodes += 1
         if type(event) is ScalarEvent:
             value: Any = _scalar(event)
@@ -139,7 +137,7 @@ class _Tree:
             return value
         if type(event) is AliasEvent:
             return self._alias(event)
-        line = event.start_mark.line + 1
+        line = _line(event)
         if depth > MAX_DEPTH:
             raise BadYaml(f"nested more than {MAX_DEPTH} deep", line)
         if event.tag not in _COLLECTION_TAGS:
@@ -162,12 +160,9 @@ class _Tree:
                 found[name] = value
         for other in merged:
             if not isinstance(other, dict):
-                raise BadYaml("`<<` merges mappings only", event.start_mark.line + 1)
+                raise BadYaml("`<<` merges mappings only", _line(event))
             found = {**other, **found}
         return found
-
-    def _put(self, found: dict[str, Any], name: str, value: Any) -> None:
-        found[name] = value
 
     def _sequence(self, depth: int) -> list[Any]:
         found = []
@@ -175,8 +170,8 @@ class _Tree:
             found.append(self._value(event, depth + 1))
         return found
 
-    def _alias(self, event: AliasEvent) -> Any:
-        line = event.start_mark.line + 1
+    def _alias(self, event: Any) -> Any:
+        line = _line(event)
         if event.anchor not in self._anchors:
             raise BadYaml(f"alias *{event.anchor} names nothing before it", line)
         value, nodes = self._anchors[event.anchor]
@@ -184,6 +179,10 @@ class _Tree:
         if self._aliased > MAX_ALIASED_NODES:
             raise BadYaml(f"aliases repeat more than {MAX_ALIASED_NODES} values", line)
         return value
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
 
 
 def _list_kind(seen: dict[str, Any]) -> str:
@@ -198,7 +197,7 @@ def _scalar(event: ScalarEvent) -> Any:
         if event.tag is None or event.tag == _STANDARD + "str" or event.tag == "!":
             return value
         if event.tag not in _PLAIN_TAGS:
-            raise BadYaml(f"tag {event.tag} has no meaning here", event.start_mark.line + 1)
+            raise BadYaml(f"tag {event.tag} has no meaning here", _line(event))
     if value in _WORDS:
         return _WORDS[value]
     first = value[0]

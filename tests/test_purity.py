@@ -18,6 +18,12 @@ IMPURE_MODULES = {
     "requests", "secrets", "select", "shutil", "signal", "socket", "subprocess", "sys", "tempfile",
     "threading", "time", "urllib", "watchfiles",
 }  # fmt: skip
+BORDERS = {  # what is translated once, at the border: the only places that may import it
+    "envoy": ("wire/tideover_wire/", "xds/tideover_xds/resources/"),
+    "kubernetes": ("discovery/tideover_discovery/kubernetes/",),
+    "tideover_discovery.kubernetes": ("discovery/tideover_discovery/",),
+    "typer": ("app/tideover_app/cli/",),
+}
 IMPURE_CALLS = {"open", "print", "input"}
 IMPURE_ATTRIBUTES = {"now", "today", "utcnow"}
 
@@ -72,6 +78,29 @@ def test_the_check_itself_can_fail() -> None:
         "calls open()",
         "calls .now()",
     ]
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Full names of modules that a file imports, those for type checking included."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=aliases):
+                names |= {alias.name for alias in aliases}
+            case ast.ImportFrom(module=str(module), level=0):
+                names.add(module)
+    return names
+
+
+@pytest.mark.parametrize("module", BORDERS)
+def test_what_is_translated_at_a_border_is_seen_nowhere_else(module: str) -> None:
+    strangers = {
+        str(path.relative_to(ROOT))
+        for path in sources()
+        for name in imported(ast.parse(path.read_text()))
+        if name == module or name.startswith(f"{module}.")
+    }
+    assert {path for path in strangers if not path.startswith(BORDERS[module])} == set()
 
 
 def test_files_stay_small() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .assignment import Health, LeftOut, Placed
 from .model import Endpoint, Labels, Locality, Vantage
 from .policy import Scope
-from .readiness import judged, last_resort, still_counting
+from .readiness import STARTING, Known, judged, last_resort, still_counting
 from .world import Part, Presence, Service
 
 _NOTHING_KNOWN = Presence()
@@ -56,14 +56,16 @@ def reach(service: Service, asked: Asked, vantage: Vantage) -> Reached:
 
 
 def _settled(placed: list[Placed], left_out: list[LeftOut]) -> Reached:
-    if not any(found.health is Health.HEALTHY for found in placed):
-        gone = [found for found in placed if found.endpoint.ready]
-        # nothing but endpoints that vanished: there is nobody to send anything to
-        if len(gone) == len(placed):
-            left_out += [LeftOut(found.endpoint, "vanished, and nothing else is left") for found in gone]
-            placed = []
-        placed = [last_resort(found) for found in placed]
-    return Reached(tuple(placed), tuple(left_out))
+    if any(found.health is Health.HEALTHY for found in placed):
+        waiting = [found for found in placed if found.weight == 0]
+        left_out += [LeftOut(found.endpoint, STARTING) for found in waiting]
+        return Reached(tuple(found for found in placed if found.weight), tuple(left_out))
+    gone = [found for found in placed if found.endpoint.ready]
+    # nothing but endpoints that vanished: there is nobody to send anything to
+    if len(gone) == len(placed):
+        left_out += [LeftOut(found.endpoint, "vanished, and nothing else is left") for found in gone]
+        placed = []
+    return Reached(tuple(last_resort(found) for found in placed), tuple(left_out))
 
 
 def _of_part(part: Part, asked: Asked) -> Iterable[Placed]:
@@ -79,7 +81,7 @@ def _of_part(part: Part, asked: Asked) -> Iterable[Placed]:
             # the peak counts the whole service, so it says nothing of a subset
             peak = None
             endpoints, gone = _selected(endpoints, asked.subset_labels), _selected(gone, asked.subset_labels)
-        yield from judged(sorted(endpoints, key=_listing), gone, peak)
+        yield from judged(sorted(endpoints, key=_listing), Known(gone, peak, presence.starting))
 
 
 def _by_locality(endpoints: Iterable[Endpoint]) -> dict[Locality, list[Endpoint]]:

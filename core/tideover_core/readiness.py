@@ -7,30 +7,54 @@ are gone without a word still count for a while, and terminating ones stop count
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from .assignment import Health, Placed
 from .model import Endpoint
 
 # terminating endpoints leave the denominator while this much of the recent peak is ready
 KEEP_PERCENT = 70
+VANISHED = "vanished while ready, counts for 60 s"
+STARTING = "starting: not ready yet, and nothing is missing without it"
 
 
-def judged(
-    endpoints: Sequence[Endpoint], vanished: Sequence[Endpoint], peak_ready: int | None
-) -> list[Placed]:
-    """The endpoints of one place with their health, and `vanished` ones, which all count as lost.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the past of a place: see `world.Presence`. `peak_ready` None: nothing."""
 
-    `peak_ready`: the highest ready count lately; None when no history is known.
+    vanished: Sequence[Endpoint] = ()
+    peak_ready: int | None = None
+    starting: frozenset[tuple[str, int]] = frozenset()
+
+
+def judged(endpoints: Sequence[Endpoint], known: Known) -> list[Placed]:
+    """The endpoints of one place with their health, and vanished ones, which all count as lost.
+
+    Those that were never ready yet count only as far as something is missing to the recent peak;
+    the rest of them have no weight (0) and wait. Otherwise a rolling update, or more replicas, would
+    move traffic away.
     """
     ready = sum(1 for endpoint in endpoints if endpoint.ready)
+    peak_ready = known.peak_ready
     if peak_ready is None:
         leaving = sum(1 for e in endpoints if e.terminating and e.serving and not e.ready)
-        peak_ready = ready + leaving + len(vanished)
+        peak_ready = ready + leaving + len(known.vanished)
     peak = max(peak_ready, ready)
     keeps = 100 * ready >= KEEP_PERCENT * peak
-    why = ("vanished while ready, counts for 60 s",)
-    gone = [Placed(endpoint, Health.UNHEALTHY, weight(endpoint), why) for endpoint in vanished]
-    return [_judged(endpoint, ready, peak, keeps) for endpoint in endpoints] + gone
+    new = (
+        [e for e in endpoints if (e.address, e.port) in known.starting and not e.ready]
+        if known.starting
+        else []
+    )
+    missing = max(0, peak - (len(endpoints) - len(new)) - len(known.vanished))
+    waiting = {(e.address, e.port) for e in new[missing:]}
+    gone = [Placed(e, Health.UNHEALTHY, weight(e), (VANISHED,)) for e in known.vanished]
+    return [
+        Placed(e, Health.UNHEALTHY, 0, (STARTING,))
+        if (e.address, e.port) in waiting
+        else _judged(e, ready, peak, keeps)
+        for e in endpoints
+    ] + gone
 
 
 def still_counting(vanished: Sequence[Endpoint], present: int, peak_ready: int) -> list[Endpoint]:
@@ -62,6 +86,8 @@ def last_resort(placed: Placed) -> Placed:
     if endpoint.terminating and endpoint.serving:
         why = "nothing is ready, so those that serve while terminating are used"
         return Placed(endpoint, Health.HEALTHY, placed.weight, (why,))
+    if placed.weight == 0:
+        return Placed(endpoint, Health.UNHEALTHY, weight(endpoint), ("starting: not ready yet",))
     if placed.health is Health.UNHEALTHY:
         return placed
     return Placed(endpoint, Health.UNHEALTHY, placed.weight, ("terminating; nothing is ready",))

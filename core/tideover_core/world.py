@@ -34,10 +34,12 @@ class Presence:
 
     `peak_ready`: the highest ready count of the last 5 minutes, by locality.
     `vanished`: endpoints that disappeared while ready, without terminating first, and still count.
+    `starting`: (address, port) of those that appeared lately and were never ready yet.
     """
 
     peak_ready: Mapping[Locality, int] = field(default_factory=dict)
     vanished: tuple[Endpoint, ...] = ()
+    starting: frozenset[tuple[str, int]] = frozenset()
 
 
 NO_PRESENCE: Mapping[int, Presence] = {}

@@ -62,7 +62,7 @@ def _load(path: Path, file: str) -> Manifest | None:
         return None
     if kept.version != VERSION:
         return None
-    broken = tuple(Broken(b.key, b.message, file, b.line, b.certain) for b in kept.broken)
+    broken = tuple(Broken(b.key, b.message, file, b.line, b.certain, b.hides) for b in kept.broken)
     return Manifest(items, broken)
 
 

@@ -96,8 +96,7 @@ class Folder:
         waits = [self._update(file, signature) for file, signature in there.items()]
         waits.append(self._forget(there))
         if self._listing is None or before != self._manifests:
-            known = self._listing.items if self._listing else {}
-            self._listing = combine(self._manifests, known)
+            self._listing = combine(self._manifests, self._listing or Listing())
         return Outcome(self._listing, "", min((wait for wait in waits if wait is not None), default=None))
 
     def _update(self, file: str, signature: Signature) -> float | None:

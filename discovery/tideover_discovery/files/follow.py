@@ -6,10 +6,11 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from watchfiles import awatch
 
-from .folder import Folder, Outcome
+T = TypeVar("T")
 
 # Changes are heard within STEP_MS; those that follow each other closely join, for DEBOUNCE_MS at most
 STEP_MS, DEBOUNCE_MS = 10, 50
@@ -19,16 +20,17 @@ PRESENCE_S = 0.25
 RESCAN_S = 2.0
 
 
-async def follow(folder: Folder, found: Callable[[Outcome], None]) -> None:
-    """List, then watch, until cancelled. `found` is called in the event loop after each look."""
+async def follow(path: Path, look: Callable[[], T], found: Callable[[T], float | None]) -> None:
+    """List, then watch, until cancelled. `look` runs in a thread; `found` in the event loop, after each
+    look, and says in how many seconds to look again at the latest.
+    """
     moved = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_listen(folder.path, moved), name=f"listen {folder.path}")
+        tasks.create_task(_listen(path, moved), name=f"listen {path}")
         while True:
             moved.clear()
-            outcome = await asyncio.to_thread(folder.look)
-            found(outcome)
-            wait = RESCAN_S if outcome.again_in_s is None else min(RESCAN_S, outcome.again_in_s)
+            again_in_s = found(await asyncio.to_thread(look))
+            wait = RESCAN_S if again_in_s is None else min(RESCAN_S, again_in_s)
             try:
                 async with asyncio.timeout(wait):
                     await moved.wait()

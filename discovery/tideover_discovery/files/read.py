@@ -8,7 +8,7 @@ from pathlib import Path
 from tideover_core.model import ClusterFacts, Locality, Problem
 from tideover_discovery.kubernetes.cluster import Assembled, assemble
 from tideover_discovery.kubernetes.endpoints import Ground
-from tideover_discovery.kubernetes.listing import combine
+from tideover_discovery.kubernetes.listing import Listing, combine
 
 from .folder import manifest_files, read_file
 
@@ -32,7 +32,7 @@ def read_cluster(
     manifests = {str(file): read_file(file, None, _fraction(file, progress)) for file in files}
     ground = Ground(cluster, network, locality, allow_loopback)
     facts = assemble(
-        ground, combine(manifests, {}), Assembled(ClusterFacts(cluster, network, locality))
+        ground, combine(manifests, Listing()), Assembled(ClusterFacts(cluster, network, locality))
     ).facts
     if not files:
         empty = Problem(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tideover_core.latest import Latest
@@ -47,17 +47,25 @@ class ManifestSource:
 
     async def run(self) -> None:
         """List, then watch, until cancelled. Trouble is a status, never an exception."""
-        await follow(self._folder, self._found)
+        await follow(self._folder.path, self._look, self._found)
 
-    def _found(self, outcome: Outcome) -> None:
+    def _look(self) -> Outcome:
+        """In a thread: parse and assemble; nobody else touches what is assembled while `follow` runs."""
+        outcome = self._folder.look()
+        if outcome.listing is not None and outcome.listing is not self._assembled.listing:
+            self._assembled = assemble(self._ground, outcome.listing, self._assembled)
+        return outcome
+
+    def _found(self, outcome: Outcome) -> float | None:
+        if outcome.listing is not None:
+            self.facts.set(self._assembled.facts)
         if outcome.trouble:
             self._stale(outcome.trouble)
-            return
-        assert outcome.listing is not None
-        if outcome.listing is not self._assembled.listing:
-            self._assembled = assemble(self._ground, outcome.listing, self._assembled)
-            self.facts.set(self._assembled.facts)
-        self.status.set(SourceStatus(self.cluster, known=True))
+        elif not self.status.value.known and (doubt := outcome.listing and outcome.listing.doubt):
+            self._stale(f"not completely known: {doubt}")
+        else:
+            self.status.set(SourceStatus(self.cluster, known=True))
+        return outcome.again_in_s
 
     def _stale(self, reason: str) -> None:
         now = self.status.value
@@ -79,25 +87,27 @@ class PolicySource:
     """Policies of the whole mesh from a folder or file; `path` vanishing leaves them as they were."""
 
     def __init__(self, path: Path | str) -> None:
-        self._path = Path(path)
-        self._folder = Folder(self._path)
+        self._folder = Folder(Path(path))
         self._assembled = Assembled(ClusterFacts("", "", Locality()))
         self.policies: Latest[Policies] = Latest(Policies())
 
     async def run(self) -> None:
         """List, then watch, until cancelled. Trouble is a problem, never an exception."""
-        await follow(self._folder, self._found)
+        await follow(self._folder.path, self._look, self._found)
 
-    def _found(self, outcome: Outcome) -> None:
-        before = self.policies.value
-        if outcome.trouble:
-            trouble = Problem("policies", outcome.trouble, "those known before stay", str(self._path))
-            problems = (trouble, *self._assembled.facts.problems)
-            self.policies.set(replace(before, problems=problems))
-            return
-        assert outcome.listing is not None
-        self._assembled = assemble(_NOWHERE, outcome.listing, self._assembled)
+    def _look(self) -> Outcome:
+        outcome = self._folder.look()
+        if outcome.listing is not None and outcome.listing is not self._assembled.listing:
+            self._assembled = assemble(_NOWHERE, outcome.listing, self._assembled)
+        return outcome
+
+    def _found(self, outcome: Outcome) -> float | None:
         facts = self._assembled.facts
-        self.policies.set(
-            Policies(facts.destination_rules, facts.failover_policies, facts.problems, known=True)
-        )
+        problems = facts.problems
+        if outcome.trouble:
+            consequence = "the policies known before stay"
+            path = str(self._folder.path)
+            problems = (Problem("policies", outcome.trouble, consequence, path), *problems)
+        known = self.policies.value.known or not outcome.trouble
+        self.policies.set(Policies(facts.destination_rules, facts.failover_policies, problems, known))
+        return outcome.again_in_s

@@ -9,6 +9,7 @@ from operator import is_
 from tideover_core import policy as core
 from tideover_core.model import ClusterFacts, Locality, Problem, ServiceFacts, ServiceKey
 
+from .doubt import in_doubt, together
 from .endpoints import Ground, pod_key
 from .listing import Listing
 from .manifest import Item
@@ -100,7 +101,6 @@ def assemble(ground: Ground, listing: Listing, previous: Assembled) -> Assembled
             services[key] = made.facts
     problems += _orphans(found)
     kept = _kept(listing, previous, services)
-    services.update({key: previous.facts.services[key] for key in kept})
     facts = ClusterFacts(
         cluster=ground.cluster,
         network=ground.network,
@@ -146,23 +146,18 @@ def _build(
 
 
 def _kept(
-    listing: Listing, previous: Assembled, services: Mapping[ServiceKey, ServiceFacts]
+    listing: Listing, previous: Assembled, services: dict[ServiceKey, ServiceFacts]
 ) -> frozenset[ServiceKey]:
-    """Services known from the snapshot only, while what this listing says of them may be broken."""
+    """Put back into `services` what only the snapshot knows, while it may be in what is broken now."""
     if not listing.unsure and not listing.doubtful:
         return frozenset()
-    before = {key for key in previous.facts.services if key not in previous.built or key in previous.kept}
-    if listing.unsure:
-        return frozenset(before)
-    return frozenset(key for key in before if any(_may_be_of(doubt, key) for doubt in listing.doubtful))
-
-
-def _may_be_of(doubt: Key, service: ServiceKey) -> bool:
-    if doubt.namespace != service.namespace:
-        return False
-    return doubt.name == service.name or (
-        doubt.kind == "EndpointSlice" and doubt.name.startswith(service.name + "-")
-    )
+    kept = set()
+    for key, before in previous.facts.services.items():
+        listed_well = key in previous.built and key not in previous.kept
+        if not listed_well and in_doubt(listing, key):
+            services[key] = together(before, services.get(key))
+            kept.add(key)
+    return frozenset(kept)
 
 
 def _unsupported(items: Mapping[Key, Item]) -> list[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tideover_core.model import Problem
 
@@ -20,10 +20,12 @@ class Listing:
     problems: tuple[Problem, ...] = ()
     doubtful: frozenset[Key] = frozenset()
     unsure: bool = False
+    doubt: str = ""  # which, in words
+    whole: frozenset[str] = frozenset()  # files that could be read to the end once: their absences are known
 
 
-def combine(manifests: Mapping[str, Manifest], previous: Mapping[Key, Item]) -> Listing:
-    """All objects, files in the order of their names; `previous` are those of the last listing."""
+def combine(manifests: Mapping[str, Manifest], previous: Listing) -> Listing:
+    """All objects, files in the order of their names; `previous` is the last listing of these files."""
     items: dict[Key, Item] = {}
     problems: list[Problem] = []
     broken: list[Broken] = []
@@ -36,24 +38,34 @@ def combine(manifests: Mapping[str, Manifest], previous: Mapping[Key, Item]) -> 
         for key, item in manifest.items.items():
             first = items.setdefault(key, item)
             if first is not item:
-                problems.append(
-                    Problem(str(key), f"also at {first.where}", f"ignored, {first.file} counts", item.where)
-                )
-    doubtful = set()
-    unsure = False
+                consequence = f"ignored, {first.where} counts"
+                problems.append(Problem(str(key), "occurs twice", consequence, item.where))
+    stained = {fault.file for fault in broken if fault.hides and not fault.certain}
+    whole = frozenset(file for file in manifests if file not in stained or file in previous.whole)
+    found = Listing(items, tuple(problems), whole=whole)
     for fault in broken:
-        if fault.key is not None and fault.certain and (fault.key in previous or fault.key in items):
-            kept = items.setdefault(fault.key, previous.get(fault.key) or items[fault.key])
-            same = kept.where if kept is not previous.get(fault.key) else ""
-            consequence = f"ignored, {same} counts" if same else "its last good version stays"
-        elif fault.key is not None and fault.certain:
-            doubtful.add(fault.key)
-            consequence = "ignored until it is mended; no good version of it is known"
-        else:
-            stay = {k: v for k, v in previous.items() if v.file == fault.file and k not in items}
-            items.update(stay)
-            unsure = unsure or not stay
-            consequence = "what it said before stays" if stay else "ignored until it is mended"
-        name = str(fault.key) if fault.key else fault.file
-        problems.append(Problem(name, fault.message, consequence, fault.where))
-    return Listing(items, tuple(problems), frozenset(doubtful), unsure)
+        found = _with(found, fault, items, previous)
+    return found
+
+
+def _with(found: Listing, fault: Broken, items: dict[Key, Item], previous: Listing) -> Listing:
+    """One fault more; what it may have taken away is put back into `items`."""
+    key, doubtful, unsure = fault.key, found.doubtful, found.unsure
+    before = previous.items
+    if key is not None and fault.certain and key in items:
+        consequence = f"ignored, {items[key].where or 'the other'} counts"
+    elif key is not None and fault.certain and key in before:
+        items[key] = before[key]
+        consequence = "its last good version stays"
+    elif key is not None and fault.certain:
+        consequence = "ignored until it is mended; no good version of it is known"
+        doubtful |= {key} if fault.hides else frozenset()
+    else:
+        stay = {k: v for k, v in before.items() if v.file == fault.file and k not in items}
+        items.update(stay)
+        consequence = "what it said before stays" if stay else "ignored until it is mended"
+        unsure = unsure or (fault.hides and fault.file not in found.whole)
+    problem = Problem(str(key or fault.file), fault.message, consequence, fault.where)
+    hidden = unsure != found.unsure or doubtful != found.doubtful
+    doubt = found.doubt or (f"{fault.where}: {fault.message}" if hidden else "")
+    return replace(found, problems=(*found.problems, problem), doubtful=doubtful, unsure=unsure, doubt=doubt)

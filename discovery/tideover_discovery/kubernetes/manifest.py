@@ -22,6 +22,7 @@ from .objects import (
     DestinationRule,
     FailoverPolicy,
     Key,
+    Nameless,
     Refusal,
     Unread,
     decode,
@@ -31,6 +32,7 @@ from .objects import (
 from .yaml_tree import BadYaml, objects_in
 
 Progress = Callable[[float], None]  # the part that is done, 0 to 1
+HOLD_ENDPOINTS = frozenset({"Service", "EndpointSlice"})
 Policy = core.DestinationRule | core.FailoverPolicy
 
 
@@ -52,13 +54,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """What could not be read. Unless its key is certain it may be anything that this file held before."""
+    """What could not be read. Unless its key is certain it may be anything that this file held before.
+
+    `hides`: endpoints may be missing because of it.
+    """
 
     key: Key | None
     message: str
     file: str = ""
     line: int = 0
     certain: bool = True
+    hides: bool = True
 
     @property
     def where(self) -> str:
@@ -90,7 +96,7 @@ class _Reading:
         except Unread:
             return
         except Refusal as error:
-            self.fail(line, str(error), key_of(raw, kind))
+            self.fail(line, str(error), key_of(raw, kind), hides=not isinstance(error, Nameless))
             return
         name = key(body)
         if name in self.items:
@@ -105,9 +111,13 @@ class _Reading:
         except Refusal as error:
             self.fail(line, str(error), name)
 
-    def fail(self, line: int, message: str, name: Key | None = None, *, certain: bool = True) -> None:
+    def fail(
+        self, line: int, message: str, name: Key | None = None, *, certain: bool = True, hides: bool = True
+    ) -> None:
         """Record what is broken."""
-        self.broken.append(Broken(name, message, self.file, line, certain and name is not None))
+        certain = certain and name is not None
+        hides = hides and (name is None or name.kind in HOLD_ENDPOINTS)
+        self.broken.append(Broken(name, message, self.file, line, certain, hides))
 
     def manifest(self) -> Manifest:
         """What was read."""

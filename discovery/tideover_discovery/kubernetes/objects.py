@@ -18,6 +18,10 @@ class Refusal(ValueError):  # noqa: N818 (the domain's word)
     """An object, or a part of one, that cannot be used; the text says what is wrong."""
 
 
+class Nameless(Refusal):
+    """A slice that names no service: no service can be missing anything because of it."""
+
+
 class Key(NamedTuple):
     """What tells objects of one cluster apart."""
 
@@ -211,7 +215,7 @@ def decode(raw: Raw | bytes | dict[str, Any], kind: str = "") -> AnyObject:
     if not found.metadata.name:
         raise Refusal("metadata.name is missing")
     if isinstance(found, EndpointSlice) and not found.service:
-        raise Refusal(f"it names no Service: label {SERVICE_NAME} is missing")
+        raise Nameless(f"it names no Service: label {SERVICE_NAME} is missing")
     return found
 
 

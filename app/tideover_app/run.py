@@ -1,0 +1,240 @@
+"""`tideover run`: the control plane. Wires sources, world, cache and servers, and ends them in order.
+
+Exit codes: 0 after SIGTERM or Ctrl-C; 2 when the configuration is refused; 1 when an address or the
+state folder cannot be had; 70 when the watchdog ended it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tideover_core.model import ClusterFacts, Problem
+from tideover_discovery.files import ManifestSource
+from tideover_discovery.watch import Source
+
+from . import config as configuration
+from .config import Cluster, Config, ConfigError
+from .metrics import Gauges, Metrics
+from .replica import Kind
+from .run_listen import ListenError
+from .run_log import start_logging, tell
+from .run_policies import STATE_NAME, PolicyWatch
+from .run_reload import ConfigWatch
+from .run_replica import RunningReplica
+from .run_servers import Servers, warn_of_dangers
+from .run_sources import Sources, locality
+from .run_state import StateKeeper
+from .run_watchdog import Watchdog
+from .run_world import WorldKeeper
+from .snapshot import StateFolder, StateInUseError
+
+REFUSED, NOT_STARTED = 2, 1
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """A kind of source: which clusters it is for, and how it is made from what was known before."""
+
+    serves: Callable[[Cluster], bool]
+    open: Callable[[Config, Cluster, ClusterFacts | None], Source]
+
+
+def _manifests(config: Config, cluster: Cluster, before: ClusterFacts | None) -> Source:
+    assert cluster.manifests is not None
+    return ManifestSource(
+        cluster.name,
+        cluster.network,
+        locality(cluster),
+        cluster.manifests,
+        allow_loopback=config.dangerously_allow_loopback_endpoints,
+        initial=before,
+    )
+
+
+# one row per kind of source; a cluster is served by the first that takes it
+SOURCES = (SourceKind(serves=lambda cluster: cluster.manifests is not None, open=_manifests),)
+
+
+def run(path: Path | str) -> int:
+    """Run until told to stop; the exit code. What is refused is said on stderr."""
+    try:
+        config = load(Path(path))
+        return asyncio.run(_Run(config).serve())
+    except ConfigError as error:
+        return _refused(str(error), REFUSED)
+    except (ListenError, StateInUseError) as error:
+        return _refused(str(error), NOT_STARTED)
+
+
+def load(path: Path) -> Config:
+    """A configuration that this version can run. ConfigError otherwise."""
+    config = configuration.load(path)
+    if flaws := configuration.unsupported(config):
+        raise ConfigError(flaws)
+    return config
+
+
+class _Run:
+    """One life of the control plane."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.log = start_logging()
+        self.gauges = Gauges()
+        self.replica = RunningReplica(
+            config.name,
+            config.region,
+            start_grace_s=config.start_grace_s,
+            tell=lambda happening: tell(self.log, happening),
+        )
+        self.metrics = Metrics(self.replica, self.replica.fleet, self.gauges, time.time)
+        self.stopping = asyncio.Event()
+
+    async def serve(self) -> int:
+        """Until a signal says stop; the exit code."""
+        self.state = StateFolder(self.config.state)
+        problem = await asyncio.to_thread(self.state.open)
+        try:
+            self._remember(problem)
+            self.servers = Servers(self.config, self.replica, self.world.cache, self.metrics)
+            try:
+                self.servers.take()
+                await self._serve()
+            finally:
+                await self.servers.stop()
+            await self.keeper.write()
+        finally:
+            self.state.close()
+        self.log.info("Stopped", message="streams ended, state saved")
+        return 0
+
+    def _remember(self, problem: Problem | None) -> None:
+        """Make everything that lives from facts, beginning with what was known before."""
+        names = [STATE_NAME, *(cluster.name for cluster in self.config.clusters)]
+        known, refused = self.state.load(names)
+        self.replica.note("state", [problem] if problem else [])
+        self.replica.note("snapshot", refused)
+        self.world = WorldKeeper(self.config, self.replica, self.metrics, self.gauges)
+        self.keeper = StateKeeper(self.state, known, self.gauges, self._state_noted)
+        self.world.keep = lambda facts, history: self.keeper.keep(facts)
+        policies = known.pop(STATE_NAME, None)
+        facts = {name: saved.facts for name, saved in known.items()}
+        self.policies = PolicyWatch(
+            self.config.policies, policies.facts if policies else None, self.world.changed
+        )
+        self.sources = Sources(self._open_source, self.world.changed)
+        self.sources.apply(self.config.clusters, facts)
+        self.replica.facts, self.replica.policies = self.sources, self.policies
+        self.replica.fleet.on_problem(self.world.changed)
+        for name in facts:
+            self.log.info("Restored", object=f"Cluster {name}", message="known from the snapshot, stale")
+
+    async def _serve(self) -> None:
+        self.world.renew(self.sources, self.policies)
+        watchdog = Watchdog()
+        self.gauges.event_loop_lag_s = lambda: watchdog.lag_s
+        async with asyncio.TaskGroup() as tasks:
+            self.world.touch = self.servers.xds.touch
+            watch = ConfigWatch(self.config.path, self._again)
+            self._handle_signals(watch)
+            owned = [
+                tasks.create_task(self.world.run(self.sources, self.policies), name="world"),
+                tasks.create_task(self.keeper.run(), name="state"),
+                tasks.create_task(watchdog.beat(), name="heartbeat"),
+                tasks.create_task(watch.run(), name="configuration"),
+                tasks.create_task(self._keep_house(), name="housekeeping"),
+            ]
+            self.sources.start(tasks)
+            self.policies.start(tasks)
+            watchdog.start()
+            await self.servers.start()
+            self.replica.serving = True
+            warn_of_dangers(self.config, self.log)
+            self.log.info("Listening", **self.servers.addresses)
+            await self.stopping.wait()
+            self.replica.serving = False
+            self.sources.stop()
+            self.policies.stop()
+            watchdog.stop()
+            for task in owned:
+                task.cancel()
+
+    def _open_source(self, cluster: Cluster, before: ClusterFacts | None) -> Source:
+        kind = next(kind for kind in SOURCES if kind.serves(cluster))
+        return kind.open(self.config, cluster, before)
+
+    def _handle_signals(self, watch: ConfigWatch) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, watch.hangup)
+
+    def _state_noted(self, problems: list[Problem]) -> None:
+        self.replica.note("state", problems)
+        self.world.changed()
+
+    def _again(self, reason: str) -> None:
+        """Read the configuration again: apply what can be, say what cannot; a broken one changes nothing."""
+        path = self.config.path
+        try:
+            new = load(path)
+        except ConfigError as error:
+            self.gauges.configurations_refused += 1
+            said = "the configuration before stays in use"
+            self.replica.note("configuration", [Problem("Configuration", str(error), said, str(path))])
+            self.replica.journal.add(Kind.CONFIGURATION_REFUSED, str(path), f"{error}; {said}")
+            self.world.changed()
+            return
+        self.replica.note("configuration", _needs_restart(self.config, new))
+        said_all = self.sources.apply(new.clusters) + self.policies.apply(new.policies)
+        said_all += [f"{key} changed" for key in LIVE if getattr(self.config, key) != getattr(new, key)]
+        waiting = [problem.message for problem in _needs_restart(self.config, new)]
+        self.config = _applied(self.config, new)
+        self.gauges.configurations_applied += 1
+        self.world.configure(self.config)
+        message = f"{reason}: {'; '.join([*said_all, *waiting]) or 'nothing changed'}"
+        self.replica.journal.add(Kind.CONFIGURATION_APPLIED, str(path), message)
+
+    async def _keep_house(self) -> None:
+        """Look after TLS files, once a second, also while nobody connects."""
+        tls = self.servers.tls
+        while tls is not None:
+            if tls.refresh():
+                self.log.info("TlsRotated", message="new connections get the new certificate")
+            self.gauges.tls_rotations = tls.rotations
+            said = "the certificate read before stays in use"
+            problems = [Problem("TLS material", tls.problem, said)] if tls.problem else []
+            if self.replica.note("tls", problems):
+                self.world.changed()
+            await asyncio.sleep(1)
+
+
+LIVE = ("sameness", "root_namespace")
+
+
+def _applied(old: Config, new: Config) -> Config:
+    """What is in use after a reload: the old, with what can be applied live from the new."""
+    changes = {key: getattr(new, key) for key in ("clusters", "policies", *LIVE)}
+    return old.model_copy(update=changes)
+
+
+def _needs_restart(old: Config, new: Config) -> list[Problem]:
+    """Keys that differ and cannot be applied live."""
+    live = {"clusters", "policies", *LIVE}
+    return [
+        Problem("Configuration", f"{key} needs a restart", "the value before stays in use", str(old.path))
+        for name, field in type(new).model_fields.items()
+        if name not in live and getattr(old, name) != getattr(new, name)
+        for key in [field.alias or name]
+    ]
+
+
+def _refused(message: str, code: int) -> int:
+    sys.stderr.write(f"tideover: {message}\n")
+    return code

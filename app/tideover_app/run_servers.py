@@ -1,0 +1,100 @@
+"""The three listeners of a replica: all of them are taken before any of them serves."""
+
+from __future__ import annotations
+
+import socket
+
+import structlog
+
+from tideover_identity.files import BadMaterialError, TlsFiles
+from tideover_xds.cache import Cache
+from tideover_xds.server import XdsServer
+
+from .admin_server import AdminServer
+from .config import Config, ConfigError
+from .config_address import UNIX, is_loopback
+from .metrics import Metrics
+from .run_listen import bound, listen
+from .run_replica import RunningReplica
+
+GRACE_S = 1.0  # how long streams and calls may take to end by themselves
+
+
+class Servers:
+    """xDS, admin and HTTP of one replica. To be made inside its event loop."""
+
+    def __init__(self, config: Config, replica: RunningReplica, cache: Cache, metrics: Metrics) -> None:
+        self.tls = _tls(config)
+        self.xds = XdsServer(cache, replica.fleet, identifier=f"tideover/{replica.name}")
+        self._config = config
+        self._replica = replica
+        self._metrics = metrics
+        self._admin = AdminServer(replica)
+        self._http_socket: socket.socket | None = None
+        self._http_stop = _nothing
+        self.addresses: dict[str, str] = {}
+
+    def take(self) -> None:
+        """Take all addresses. ListenError when one cannot be had; then call `stop`."""
+        config, credentials = self._config, self.tls.server_credentials() if self.tls else None
+        self._http_socket = bound(config, "http")
+        host, _, _ = config.listen.http.rpartition(":")
+        self.addresses["http"] = f"{host}:{self._http_socket.getsockname()[1]}"
+        self.addresses["xds"] = listen(config, "xds", lambda address: self.xds.add_port(address, credentials))
+        # a Unix socket is guarded by the file system
+        admin = None if config.listen.admin.startswith(UNIX) else credentials
+        self.addresses["admin"] = listen(
+            config, "admin", lambda address: self._admin.add_port(address, admin)
+        )
+
+    async def start(self) -> None:
+        """Serve, clients first."""
+        await self.xds.start()
+        await self._admin.start()
+        from .http_server import HttpServer  # slow to import, and no client waits for it
+
+        http = HttpServer(self._replica, self._metrics.registry)
+        assert self._http_socket is not None
+        encrypted = self.tls is not None and not is_loopback(self._config.listen.http)
+        context = self.tls.ssl_context() if self.tls is not None and encrypted else None
+        await http.start(self._http_socket, context)
+        self._http_stop = http.stop
+
+    async def stop(self) -> None:
+        """End every stream with OK, and close everything."""
+        await self.xds.stop(GRACE_S)
+        await self._admin.stop(GRACE_S)
+        await self._http_stop()
+        if self._http_socket is not None:
+            self._http_socket.close()
+
+
+def warn_of_dangers(config: Config, log: structlog.typing.FilteringBoundLogger) -> None:
+    """Say loudly what the configuration allows."""
+    outside = [
+        f"{key} {address}"
+        for key in ("xds", "admin", "http")
+        if not is_loopback(address := getattr(config.listen, key))
+    ]
+    if config.dangerously_allow_plaintext and outside and config.tls is None:
+        log.warning(
+            "DangerouslyAllowPlaintext", message=f"anyone who reaches {', '.join(outside)} may use it"
+        )
+    if config.dangerously_allow_loopback_endpoints:
+        log.warning(
+            "DangerouslyAllowLoopbackEndpoints",
+            message="clusters may steer clients to ports of their own machine; for demos and tests only",
+        )
+
+
+def _tls(config: Config) -> TlsFiles | None:
+    if config.tls is None:
+        return None
+    try:
+        return TlsFiles(config.tls.cert, config.tls.key, config.tls.client_ca)
+    except BadMaterialError as error:
+        raise ConfigError([config.flaw(str(error), "tls")]) from error
+
+
+async def _nothing() -> None:
+    """Stands for the end of a server that was not started."""

@@ -1,0 +1,111 @@
+"""The one place where facts become the world that is served.
+
+The first change is merged at once; those that come meanwhile join the next merge. There is no debounce.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from tideover_core import presence
+from tideover_core.model import ClusterFacts, Problem
+from tideover_core.world import Mesh, Sameness, World, merge
+from tideover_xds.border import Changes
+from tideover_xds.cache import Cache
+
+from .config import Config
+from .metrics import Gauges, Metrics
+from .run_policies import STATE_NAME, PolicyWatch
+from .run_replica import RunningReplica
+from .run_sources import Sources
+
+Touch = Callable[[Changes | None], None]
+Keep = Callable[[dict[str, ClusterFacts], presence.History], None]
+
+
+class WorldKeeper:
+    """Builds the newest world and tells everyone who lives by it. One event loop."""
+
+    def __init__(self, config: Config, replica: RunningReplica, metrics: Metrics, gauges: Gauges) -> None:
+        self.cache = Cache(replica.world.value)
+        self.touch: Touch = lambda changes: None
+        self.keep: Keep = lambda facts, history: None
+        self.history = presence.History()
+        self._config = config
+        self._replica = replica
+        self._metrics = metrics
+        self._gauges = gauges
+        self._changed = asyncio.Event()
+        self._facts: dict[str, ClusterFacts] = {}
+
+    def changed(self) -> None:
+        """Facts, policies, freshness or problems may be different now."""
+        self._changed.set()
+
+    def configure(self, config: Config) -> None:
+        """Merge by this configuration from now on."""
+        self._config = config
+        self.changed()
+
+    async def run(self, sources: Sources, policies: PolicyWatch) -> None:
+        """Merge whenever something changed or a memory of vanished endpoints ends, until cancelled."""
+        while True:
+            self._changed.clear()
+            self.renew(sources, policies)
+            next_s = presence.next_change_s(self.history)
+            try:
+                async with asyncio.timeout(None if next_s is None else max(0.0, next_s - time.time())):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    def renew(self, sources: Sources, policies: PolicyWatch) -> None:
+        """Merge now. An error of the program in it keeps the world as it is, and is a problem."""
+        before = self._replica.world.value
+        try:
+            with self._metrics.merges.time():
+                world = self._merged(sources, policies)
+                changes = self.cache.update(world)
+        except Exception as error:  # noqa: BLE001 - whatever it is: clients keep what they have (law 1)
+            message = f"cannot be merged: {type(error).__name__}: {error}"
+            self._replica.note("world", [Problem("World", message, "the world before stays in use")])
+        else:
+            self._replica.note("world", ())
+            self._replica.world.set(world)
+            if world.complete and not before.complete:
+                self.touch(None)
+            elif changes is None or changes:
+                self.touch(changes)
+        self._tell()
+
+    def _merged(self, sources: Sources, policies: PolicyWatch) -> World:
+        now_s = time.time()
+        facts = {known.cluster: known for known in sources.facts()}
+        history = presence.expire(self.history, now_s)
+        for cluster in facts.keys() | self._facts.keys():
+            old, new = self._facts.get(cluster), facts.get(cluster)
+            if old is not new:
+                history = presence.observe(history, old, new, now_s)
+        self._facts, self.history = facts, history
+        self.keep({**facts, STATE_NAME: policies.facts()}, history)
+        mesh = Mesh(
+            sameness=Sameness(self._config.sameness),
+            root_namespace=self._config.root_namespace,
+            destination_rules=policies.value.destination_rules,
+            failover_policies=policies.value.failover_policies,
+        )
+        return merge(
+            facts.values(),
+            mesh,
+            presence.presences(history),
+            self._replica.world.value,
+            complete=policies.known and all(status.known for status in sources.statuses().values()),
+        )
+
+    def _tell(self) -> None:
+        """What begins and ends by this, to the journal."""
+        replica = self._replica
+        replica.journal.sources(replica.sources().values())
+        replica.journal.problems(replica.problems())

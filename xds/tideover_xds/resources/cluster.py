@@ -95,6 +95,8 @@ def _for_envoy(treatment: Treatment) -> cluster_pb2.Cluster:
             tcp_keepalive=_keepalive(pool.tcp_keepalive or TcpKeepalive())
         ),
     )
+    # Envoy's own 15 s of waiting stay: a new Envoy is not ready before its endpoints came, however busy
+    # we are, and a changed cluster serves with the old ones until the new came (with 1 s as well)
     message.eds_cluster_config.eds_config.CopyFrom(ads())
     common = message.common_lb_config
     common.locality_weighted_lb_config.SetInParent()

@@ -68,7 +68,8 @@ def http_listener(port: int) -> Resource:
         http_filters=[_router()],
     )
     manager.rds.route_config_name = HTTP_ROUTES
-    manager.rds.config_source.CopyFrom(ads())
+    # 0: no listener without its routes; after a time-out Envoy would answer 404 to everything
+    manager.rds.config_source.CopyFrom(ads(initial_fetch_timeout_s=0))
     manager.upgrade_configs.add(upgrade_type="websocket")
     return _listener(HTTP_LISTENER, port, _filter(_MANAGER, manager))
 

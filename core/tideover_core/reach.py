@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .assignment import Health, LeftOut, Placed
@@ -42,7 +42,7 @@ def reach(service: Service, asked: Asked, vantage: Vantage) -> Reached:
     left_out: list[LeftOut] = []
     for part in sorted(service.parts, key=lambda part: (part.cluster != vantage.cluster, part.cluster)):
         refusal = _part_refused(part, own, vantage)
-        for found in _of_part(part, asked):
+        for found in _endpoints(part, asked):
             endpoint = found.endpoint
             reason = refusal or _refused(endpoint, part, own, asked, vantage)
             winner = placed.get(endpoint.key)
@@ -53,6 +53,11 @@ def reach(service: Service, asked: Asked, vantage: Vantage) -> Reached:
             else:
                 left_out.append(LeftOut(endpoint, _claimed(winner.endpoint, endpoint)))
     return _settled(list(placed.values()), left_out)
+
+
+def _endpoints(part: Part, asked: Asked) -> Iterator[Placed]:
+    for _, placed in places(part, asked.port, asked.subset_labels):
+        yield from placed
 
 
 def _settled(placed: list[Placed], left_out: list[LeftOut]) -> Reached:
@@ -68,20 +73,20 @@ def _settled(placed: list[Placed], left_out: list[LeftOut]) -> Reached:
     return Reached(tuple(last_resort(found) for found in placed), tuple(left_out))
 
 
-def _of_part(part: Part, asked: Asked) -> Iterable[Placed]:
-    """The endpoints of one cluster, place by place, in the order of their addresses."""
-    presence = part.presence.get(asked.port, _NOTHING_KNOWN)
-    places = _by_locality(part.facts.endpoints.get(asked.port, ()))
+def places(part: Part, port: int, subset: Labels | None = None) -> Iterator[tuple[Locality, list[Placed]]]:
+    """The endpoints of one cluster with their health, place by place, in the order of their addresses."""
+    presence = part.presence.get(port, _NOTHING_KNOWN)
+    present = _by_locality(part.facts.endpoints.get(port, ()))
     vanished = _by_locality(presence.vanished)
-    for locality in sorted(places.keys() | vanished.keys()):
-        endpoints = places.get(locality, [])
+    for locality in sorted(present.keys() | vanished.keys()):
+        endpoints = present.get(locality, [])
         peak = presence.peak_ready.get(locality)
         gone = still_counting(vanished.get(locality, ()), len(endpoints), peak or 0)
-        if asked.subset_labels is not None:
+        if subset is not None:
             # the peak counts the whole service, so it says nothing of a subset
             peak = None
-            endpoints, gone = _selected(endpoints, asked.subset_labels), _selected(gone, asked.subset_labels)
-        yield from judged(sorted(endpoints, key=_listing), Known(gone, peak, presence.starting))
+            endpoints, gone = _selected(endpoints, subset), _selected(gone, subset)
+        yield locality, judged(sorted(endpoints, key=_listing), Known(gone, peak, presence.starting))
 
 
 def _by_locality(endpoints: Iterable[Endpoint]) -> dict[Locality, list[Endpoint]]:

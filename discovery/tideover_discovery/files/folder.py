@@ -145,7 +145,9 @@ def read_file(path: Path, previous: Manifest | None = None, progress: Progress |
             size = os.fstat(file.fileno()).st_size
             if size > MAX_FILE_BYTES:
                 return _unread(path, f"{size} bytes are more than the {MAX_FILE_BYTES} that are read")
-            data = file.read(MAX_FILE_BYTES)
+            data = file.read(MAX_FILE_BYTES + 1)
+            if len(data) > MAX_FILE_BYTES:  # grown meanwhile, or one of those files without a size
+                return _unread(path, f"more than the {MAX_FILE_BYTES} bytes that are read")
     except OSError as error:
         return _unread(path, _reason(path, error))
     return cached(data, str(path), previous, progress)

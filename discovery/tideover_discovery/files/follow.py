@@ -58,7 +58,7 @@ async def _listen(path: Path, moved: asyncio.Event) -> None:
                     moved.set()
                 if _identity(path) != identity:
                     break
-        except OSError:
+        except (OSError, RuntimeError):  # its own errors are RuntimeErrors
             await asyncio.sleep(PRESENCE_S)  # not there, or not to be watched: the regular look goes on
         moved.set()
 

@@ -9,7 +9,7 @@ from operator import is_
 from tideover_core import policy as core
 from tideover_core.model import ClusterFacts, Locality, Problem, ServiceFacts, ServiceKey
 
-from .doubt import in_doubt, together
+from .doubt import in_doubt, still, together
 from .endpoints import Ground, pod_key
 from .listing import Listing
 from .manifest import Item
@@ -100,6 +100,8 @@ def assemble(ground: Ground, listing: Listing, previous: Assembled) -> Assembled
         if made.facts is not None:
             services[key] = made.facts
     problems += _orphans(found)
+    found.rules += still(previous.facts.destination_rules, found.rules, listing)
+    found.policies += still(previous.facts.failover_policies, found.policies, listing)
     kept = _kept(listing, previous, services)
     facts = ClusterFacts(
         cluster=ground.cluster,

@@ -59,13 +59,13 @@ def _with(found: Listing, fault: Broken, items: dict[Key, Item], previous: Listi
         consequence = "its last good version stays"
     elif key is not None and fault.certain:
         consequence = "ignored until it is mended; no good version of it is known"
-        doubtful |= {key} if fault.hides else frozenset()
+        doubtful |= {key}
     else:
         stay = {k: v for k, v in before.items() if v.file == fault.file and k not in items}
         items.update(stay)
         consequence = "what it said before stays" if stay else "ignored until it is mended"
         unsure = unsure or (fault.hides and fault.file not in found.whole)
     problem = Problem(str(key or fault.file), fault.message, consequence, fault.where)
-    hidden = unsure != found.unsure or doubtful != found.doubtful
+    hidden = fault.hides and (unsure != found.unsure or doubtful != found.doubtful)
     doubt = found.doubt or (f"{fault.where}: {fault.message}" if hidden else "")
     return replace(found, problems=(*found.problems, problem), doubtful=doubtful, unsure=unsure, doubt=doubt)

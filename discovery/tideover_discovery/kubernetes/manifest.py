@@ -95,6 +95,9 @@ class _Reading:
             body = decode(raw, kind)
         except Unread:
             return
+        except RecursionError:
+            self.fail(line, "nested too deep")
+            return
         except Refusal as error:
             self.fail(line, str(error), key_of(raw, kind), hides=not isinstance(error, Nameless))
             return
@@ -142,7 +145,7 @@ def read_manifest(
     it is more likely half written than meant, and deleting it says the same for certain."""
     reading = _Reading(file, previous)
     if not data.strip(b" \t\r\n"):
-        reading.fail(0, "the file is empty")
+        reading.fail(0, "the file is empty", hides=False)
     elif looks_like_json(data, file):
         _read_json(data, reading)
     else:
@@ -151,6 +154,8 @@ def read_manifest(
             reading.add(line, value, kind)
             if progress is not None:
                 progress(line / lines)
+        if not _says_something(data):
+            reading.fail(0, "the file holds comments only", hides=False)
     return reading.manifest()
 
 
@@ -169,10 +174,10 @@ class _Top(msgspec.Struct, gc=False):
 def _read_json(data: bytes, reading: _Reading) -> None:
     try:
         top = msgspec.json.decode(data, type=_Top)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         found = re.search(r"byte (\d+)", str(error))
-        line = data.count(b"\n", 0, int(found.group(1))) + 1 if found else 1
-        reading.fail(line, f"not a Kubernetes object in JSON: {error}")
+        end = int(found.group(1)) if found else len(data)  # without a position it ends too early
+        reading.fail(data.count(b"\n", 0, end) + 1, f"not a Kubernetes object in JSON: {error}")
         return
     if top.items is None:
         reading.add(1, Raw(data), "")
@@ -224,6 +229,10 @@ def _yaml_objects(data: bytes, reading: _Reading) -> Iterator[tuple[int, str, di
                     reading.fail(line + at, "an item of the list is no mapping")
         except BadYaml as error:
             reading.fail(line + error.line, str(error), _guess(document), certain=False)
+
+
+def _says_something(data: bytes) -> bool:
+    return any(line.strip() and not line.lstrip().startswith(b"#") for line in data[:65536].splitlines())
 
 
 def _documents(text: str) -> Iterator[tuple[int, str]]:

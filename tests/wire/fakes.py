@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ class FakeView:
         urls = {"cds": CDS, "eds": EDS, "lds": LDS, "rds": RDS}
         self.complete = complete
         self.resources: dict[str, dict[str, Resource]] = {url: {} for url in urls.values()}
+        self.covered: Callable[[str], bool] = lambda name: True  # by a wildcard
         self.gets = 0
         for short, named in contents.items():
             for name, content in named.items():
@@ -54,7 +55,8 @@ class FakeView:
         return self.resources[type_url].get(name)
 
     def names(self, type_url: str) -> Collection[str]:
-        return tuple(sorted(self.resources[type_url])) if type_url in (CDS, LDS) else ()
+        names = sorted(filter(self.covered, self.resources[type_url]))
+        return tuple(names) if type_url in (CDS, LDS) else ()
 
 
 @dataclass

@@ -11,7 +11,9 @@ from typing import TypeVar
 
 from tideover_core.latest import Latest
 from tideover_core.model import Problem, SourceStatus
+from tideover_core.overview import PlaceHealth
 
+from .failing import PlaceName
 from .replica import Happening, Kind
 
 KEPT = 1000
@@ -33,7 +35,7 @@ class Journal:
         self._number = 0
         self._problems: dict[Problem, None] = {}
         self._stale: dict[str, str] = {}
-        self._failing: dict[str, str] = {}
+        self._failing: dict[PlaceName, bool] = {}  # True: all of its traffic leaves
 
     def add(self, kind: Kind, subject: str, message: str) -> None:
         """Something happened now."""
@@ -72,14 +74,23 @@ class Journal:
             [(f"Cluster {name}", "listed completely, in step again") for name in gone],
         )
 
-    def failing(self, now: Mapping[str, str]) -> None:
-        """Services that fail over now, each with where and why: tell which begin, change and end."""
-        current = dict(now)
+    def failing(self, now: Mapping[PlaceName, PlaceHealth]) -> None:
+        """Places that fail over now: tell which begin and end, and which begin or cease to lose all."""
+        current = {name: place.stays_percent == 0 for name, place in now.items()}
         new, gone = _difference(self._failing, current)
         self._failing = current
-        self._add_some(Kind.SERVICE_FAILING_OVER, "services", [(name, current[name]) for name in new])
         self._add_some(
-            Kind.SERVICE_RECOVERED, "services", [(name, "enough ready endpoints again") for name in gone]
+            Kind.SERVICE_FAILING_OVER,
+            "places",
+            [(f"Service {now[name].service}", str(now[name])) for name in sorted(new)],
+        )
+        self._add_some(
+            Kind.SERVICE_RECOVERED,
+            "places",
+            [
+                (f"Service {service}", f"port {port} at {locality} in {cluster}: carries its own load again")
+                for service, port, cluster, locality in sorted(gone)
+            ],
         )
 
     def _add_some(self, kind: Kind, what: str, lines: list[tuple[str, str]]) -> None:

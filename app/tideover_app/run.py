@@ -33,6 +33,7 @@ from .run_state import StateKeeper
 from .run_watchdog import Watchdog
 from .run_world import WorldKeeper
 from .snapshot import StateFolder, StateInUseError
+from .snapshot_past import remembered
 
 REFUSED, NOT_STARTED = 2, 1
 
@@ -122,7 +123,8 @@ class _Run:
         self.replica.note("snapshot", refused)
         self.world = WorldKeeper(self.config, self.replica, self.metrics, self.gauges)
         self.keeper = StateKeeper(self.state, known, self.gauges, self._state_noted)
-        self.world.keep = lambda facts, history: self.keeper.keep(facts)
+        self.world.keep = self.keeper.keep
+        self.world.history = remembered((name, saved.past) for name, saved in known.items())
         policies = known.pop(STATE_NAME, None)
         facts = {name: saved.facts for name, saved in known.items()}
         self.policies = PolicyWatch(
@@ -145,10 +147,12 @@ class _Run:
             self._handle_signals(watch)
             owned = [
                 tasks.create_task(self.world.run(self.sources, self.policies), name="world"),
+                tasks.create_task(self.world.tell(), name="journal"),
                 tasks.create_task(self.keeper.run(), name="state"),
                 tasks.create_task(watchdog.beat(), name="heartbeat"),
                 tasks.create_task(watch.run(), name="configuration"),
-                tasks.create_task(self._keep_house(), name="housekeeping"),
+                tasks.create_task(self._watch_tls(), name="tls"),
+                tasks.create_task(self._end_grace(), name="grace"),
             ]
             self.sources.start(tasks)
             self.policies.start(tasks)
@@ -164,6 +168,7 @@ class _Run:
             watchdog.stop()
             for task in owned:
                 task.cancel()
+            self.world.tell_now()
 
     def _open_source(self, cluster: Cluster, before: ClusterFacts | None) -> Source:
         kind = next(kind for kind in SOURCES if kind.serves(cluster))
@@ -201,7 +206,12 @@ class _Run:
         message = f"{reason}: {'; '.join([*said_all, *waiting]) or 'nothing changed'}"
         self.replica.journal.add(Kind.CONFIGURATION_APPLIED, str(path), message)
 
-    async def _keep_house(self) -> None:
+    async def _end_grace(self) -> None:
+        """What was not heard of by then is told."""
+        await asyncio.sleep(self.config.start_grace_s)
+        self.world.changed()
+
+    async def _watch_tls(self) -> None:
         """Look after TLS files, once a second, also while nobody connects."""
         tls = self.servers.tls
         while tls is not None:

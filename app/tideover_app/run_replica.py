@@ -15,6 +15,8 @@ from .replica import Connected, Happening, Readiness
 from .run_policies import PolicyWatch
 from .run_sources import Sources
 
+NOT_LISTED = "not listed yet"  # what a source says before it has looked
+
 
 class RunningReplica:
     """`replica.Replica` of this process; the parts are changed by `run`, here they are only read."""
@@ -43,6 +45,15 @@ class RunningReplica:
     def sources(self) -> Mapping[str, SourceStatus]:
         """Freshness by cluster, in the order of the configuration."""
         return self.facts.statuses() if self.facts is not None else {}
+
+    def worth_telling(self) -> list[SourceStatus]:
+        """Freshness of the sources; without those that only just start and are not in trouble."""
+        starting = time.monotonic() < self._grace_until_s
+        return [
+            status
+            for status in self.sources().values()
+            if status.known or not starting or status.reason != NOT_LISTED
+        ]
 
     def problems(self) -> Sequence[Problem]:
         """All that is refused now."""

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Mapping
 
 from tideover_core.model import ClusterFacts, Problem
+from tideover_core.presence import History
 
 from .metrics import Gauges
 from .snapshot import NOT_SAVED, StateFolder
 from .snapshot_format import Saved
+from .snapshot_past import kept
 
 AT_MOST_EVERY_S = 1.0
 AGAIN_AFTER_S = 5.0  # when it could not be written
@@ -29,14 +31,15 @@ class StateKeeper:
         self._folder = folder
         self._gauges = gauges
         self._noted = noted
+        self._history = History()
         self._wanted: dict[str, ClusterFacts] = {}
         self._written: dict[str, ClusterFacts] = {name: saved.facts for name, saved in known.items()}
         self._wake = asyncio.Event()
         self._failed: str | None = None
 
-    def keep(self, facts: Mapping[str, ClusterFacts]) -> None:
-        """These are the facts now. What is in no map any more stays on disk, and is not read again."""
-        self._wanted = dict(facts)
+    def keep(self, facts: Mapping[str, ClusterFacts], history: History) -> None:
+        """This is what is known now. A cluster that is not in it stays on disk, and is not read again."""
+        self._wanted, self._history = dict(facts), history
         if self._unwritten():
             self._wake.set()
 
@@ -54,7 +57,8 @@ class StateKeeper:
         """Write what is not yet written; False when that failed."""
         for facts in self._unwritten():
             try:
-                await asyncio.to_thread(self._folder.save, Saved(facts, time.time()))
+                past = tuple(kept(self._history, facts.cluster))
+                await asyncio.to_thread(self._folder.save, Saved(facts, time.time(), past))
             except OSError as error:
                 self._gauges.state_failures += 1
                 self._say(f"{error.strerror}: {error.filename or self._folder.folder}")

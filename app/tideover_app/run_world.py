@@ -16,11 +16,13 @@ from tideover_xds.border import Changes
 from tideover_xds.cache import Cache
 
 from .config import Config
+from .failing import NOTHING, failing
 from .metrics import Gauges, Metrics
 from .run_policies import STATE_NAME, PolicyWatch
 from .run_replica import RunningReplica
 from .run_sources import Sources
 
+TELL_AFTER_S = 0.02
 Touch = Callable[[Changes | None], None]
 Keep = Callable[[dict[str, ClusterFacts], presence.History], None]
 
@@ -38,6 +40,8 @@ class WorldKeeper:
         self._metrics = metrics
         self._gauges = gauges
         self._changed = asyncio.Event()
+        self._told = asyncio.Event()
+        self._failing = NOTHING
         self._facts: dict[str, ClusterFacts] = {}
 
     def changed(self) -> None:
@@ -78,7 +82,7 @@ class WorldKeeper:
                 self.touch(None)
             elif changes is None or changes:
                 self.touch(changes)
-        self._tell()
+        self._told.set()
 
     def _merged(self, sources: Sources, policies: PolicyWatch) -> World:
         now_s = time.time()
@@ -104,8 +108,19 @@ class WorldKeeper:
             complete=policies.known and all(status.known for status in sources.statuses().values()),
         )
 
-    def _tell(self) -> None:
-        """What begins and ends by this, to the journal."""
+    async def tell(self) -> None:
+        """Tell the journal what begins and ends, until cancelled; clients' pushes go first."""
+        while True:
+            await self._told.wait()
+            await asyncio.sleep(TELL_AFTER_S)
+            self._told.clear()
+            self.tell_now()
+
+    def tell_now(self) -> None:
+        """What began and ended since the last time."""
         replica = self._replica
-        replica.journal.sources(replica.sources().values())
+        self._failing = failing(replica.world.value, self._failing)
+        self._gauges.services_failing_over = self._failing.service_count
+        replica.journal.sources(replica.worth_telling())
         replica.journal.problems(replica.problems())
+        replica.journal.failing(self._failing.places)

@@ -13,6 +13,8 @@ import msgspec
 from tideover_core.model import ClusterFacts, Labels, Locality, Problem, ServiceFacts, ServiceKey
 from tideover_core.policy import DestinationRule, FailoverPolicy
 
+from .snapshot_past import KeptPast
+
 MAGIC = "tideover-facts"
 VERSION = "1"
 
@@ -27,6 +29,7 @@ class Saved:
 
     facts: ClusterFacts
     saved_at_s: float
+    past: tuple[KeptPast, ...] = ()
 
 
 class _Body(msgspec.Struct, omit_defaults=True):
@@ -42,6 +45,7 @@ class _Body(msgspec.Struct, omit_defaults=True):
     node_labels: dict[str, Labels] = {}
     problems: tuple[Problem, ...] = ()
     generation: int = 0
+    past: tuple[KeptPast, ...] = ()
 
 
 _encoder = msgspec.json.Encoder()
@@ -65,6 +69,7 @@ def encode(saved: Saved) -> bytes:
             node_labels=dict(facts.node_labels),
             problems=facts.problems,
             generation=facts.generation,
+            past=saved.past,
         )
     )
     return f"{MAGIC} {VERSION} {sha256(body).hexdigest()} {len(body)}\n".encode() + body
@@ -102,4 +107,4 @@ def decode(raw: bytes, cluster: str) -> Saved:
         problems=told.problems,
         generation=told.generation,
     )
-    return Saved(facts, told.saved_at_s)
+    return Saved(facts, told.saved_at_s, told.past)

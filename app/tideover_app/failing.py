@@ -1,0 +1,44 @@
+"""What fails over, followed from world to world: only services that changed are looked at again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tideover_core.model import ServiceKey
+from tideover_core.overview import PlaceHealth, place_healths
+from tideover_core.world import Service, World
+
+PlaceName = tuple[ServiceKey, int, str, str]  # service, port, cluster, locality
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """The places of a world that fail over, with the services they were found in."""
+
+    places: Mapping[PlaceName, PlaceHealth]
+    services: Mapping[ServiceKey, Service]
+    rules: tuple[object, object]  # the policies that were in force, by identity
+
+    @property
+    def service_count(self) -> int:
+        """How many services fail over somewhere."""
+        return len({name[0] for name in self.places})
+
+
+NOTHING = Failing({}, {}, ((), ()))
+
+
+def failing(world: World, before: Failing) -> Failing:
+    """The places that fail over now; what is known of services that stayed the same is taken over."""
+    rules = (world.destination_rules, world.failover_policies)
+    same_rules = all(now is then for now, then in zip(rules, before.rules, strict=True))
+    places: dict[PlaceName, PlaceHealth] = {}
+    kept = before.services if same_rules else {}
+    unchanged = {key for key, service in world.services.items() if kept.get(key) is service}
+    places.update((name, place) for name, place in before.places.items() if name[0] in unchanged)
+    for key in world.services.keys() - unchanged:
+        for place in place_healths(world, world.services[key]):
+            if place.fails_over:
+                places[key, place.port, place.cluster, str(place.locality)] = place
+    return Failing(places, world.services, rules)

@@ -78,6 +78,10 @@ class Cache:
         catalog = self.catalog
         return names(found, old, world, lambda key: {*before.subsets(key), *catalog.subsets(key)})
 
+    def sizes(self) -> tuple[int, int]:
+        """(views, resources) that are held now."""
+        return len(self._views), len(self._slots)
+
     def slot(self, key: Key) -> Slot:
         """The slot of this key; new ones are empty."""
         slot = self._slots.get(key)
@@ -124,6 +128,11 @@ class ClientView:
     def world(self) -> World:
         """The newest world."""
         return self._cache.world
+
+    @property
+    def namespaces(self) -> Collection[str]:
+        """Namespaces with services."""
+        return self._cache.catalog.namespaces
 
     @property
     def complete(self) -> bool:

@@ -19,6 +19,7 @@ class Catalog:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.namespaces = frozenset(key.namespace for key in world.services)
         self._clusters: dict[tuple[tuple[str, ...], ...], tuple[str, ...]] = {}
         self._subsets = _subsets(world)
 

@@ -35,11 +35,15 @@ class Epochs:
         self._facts.update(dict.fromkeys(found.facts, self.now))
         if found.routes:
             self._routes = self.now
-        if len(self._settings) + len(self._facts) > 2 * services + _MOST_GONE:
+        if self.remembered() > 2 * services + _MOST_GONE:
             # services that are gone: forget them, at the price of asking once more about all others
             self._settings.clear()
             self._facts.clear()
             self._floor = self.now
+
+    def remembered(self) -> int:
+        """How many services' numbers are kept."""
+        return len(self._settings) + len(self._facts)
 
     def of(self, stales: Stales, subject: ServiceKey | None) -> int:
         """When a resource about this service was last made out of date."""

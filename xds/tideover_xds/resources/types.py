@@ -5,7 +5,7 @@ Adding one is a file beside this and a row in TYPES.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -52,6 +52,11 @@ class Reader(Protocol):
     @property
     def vantage(self) -> Vantage:
         """Where it stands."""
+        ...
+
+    @property
+    def namespaces(self) -> Collection[str]:
+        """Namespaces with services."""
         ...
 
     def get(self, type_url: str, name: str) -> Resource | None:
@@ -207,7 +212,9 @@ def _no_subject(reader: Reader, name: str) -> ServiceKey | None:
 def _routes_key(reader: Reader, name: str) -> Key | None:
     if name != HTTP_ROUTES or reader.client.proxyless:
         return None
-    return (reader.vantage.namespace,)
+    # short names are all that differs, and a namespace without services has none
+    namespace = reader.vantage.namespace
+    return (namespace if namespace in reader.namespaces else "",)
 
 
 def _build_routes(reader: Reader, name: str, before: Built | None) -> Built | None:

@@ -21,10 +21,19 @@ class Flaw:
     key: Key
     message: str
 
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else str(self.file)
+    @property
+    def where(self) -> str:
+        """File and line."""
+        return f"{self.file}:{self.line}" if self.line else str(self.file)
+
+    @property
+    def said(self) -> str:
+        """Key and message."""
         key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.key).lstrip(".")
-        return f"{where}: {key}: {self.message}" if key else f"{where}: {self.message}"
+        return f"{key}: {self.message}" if key else self.message
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.said}"
 
 
 class ConfigError(Exception):

@@ -19,7 +19,7 @@ from tideover_discovery.files import ManifestSource
 from tideover_discovery.watch import Source
 
 from . import config as configuration
-from .config import Cluster, Config, ConfigError
+from .config import Cluster, Config, ConfigError, Flaw
 from .metrics import Gauges, Metrics
 from .replica import Kind
 from .run_listen import ListenError
@@ -192,8 +192,10 @@ class _Run:
         except ConfigError as error:
             self.gauges.configurations_refused += 1
             said = "the configuration before stays in use"
-            self.replica.note("configuration", [Problem("Configuration", str(error), said, str(path))])
-            self.replica.journal.add(Kind.CONFIGURATION_REFUSED, str(path), f"{error}; {said}")
+            self.replica.note("configuration", [_problem(flaw, said) for flaw in error.flaws])
+            self.replica.journal.add(
+                Kind.CONFIGURATION_REFUSED, "Configuration", f"{reason}: {error}; {said}"
+            )
             self.world.changed()
             return
         self.replica.note("configuration", _needs_restart(self.config, new))
@@ -204,7 +206,7 @@ class _Run:
         self.gauges.configurations_applied += 1
         self.world.configure(self.config)
         message = f"{reason}: {'; '.join([*said_all, *waiting]) or 'nothing changed'}"
-        self.replica.journal.add(Kind.CONFIGURATION_APPLIED, str(path), message)
+        self.replica.journal.add(Kind.CONFIGURATION_APPLIED, "Configuration", message)
 
     async def _end_grace(self) -> None:
         """What was not heard of by then is told."""
@@ -226,6 +228,10 @@ class _Run:
 
 
 LIVE = ("sameness", "root_namespace")
+
+
+def _problem(flaw: Flaw, consequence: str) -> Problem:
+    return Problem("Configuration", flaw.said, consequence, flaw.where)
 
 
 def _applied(old: Config, new: Config) -> Config:

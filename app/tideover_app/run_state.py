@@ -1,10 +1,10 @@
-"""Writing what is known to the state folder: on change, at most once a second, never in the loop's way."""
+"""Writing what is known to the state folder: on change, each file at most once a second, off the loop."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from tideover_core.model import ClusterFacts, Problem
 from tideover_core.presence import History
@@ -34,6 +34,7 @@ class StateKeeper:
         self._history = History()
         self._wanted: dict[str, ClusterFacts] = {}
         self._written: dict[str, ClusterFacts] = {name: saved.facts for name, saved in known.items()}
+        self._rests: dict[str, float] = {}  # cluster -> not again before (monotonic time)
         self._wake = asyncio.Event()
         self._failed: str | None = None
 
@@ -48,25 +49,31 @@ class StateKeeper:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            good = await self.write()
-            if not good:
+            now_s = time.monotonic()
+            await self.write(
+                [facts for facts in self._unwritten() if self._rests.get(facts.cluster, 0.0) <= now_s]
+            )
+            if left := self._unwritten():
                 self._wake.set()
-            await asyncio.sleep(AT_MOST_EVERY_S if good else AGAIN_AFTER_S)
+                soonest_s = min(self._rests.get(facts.cluster, 0.0) for facts in left)
+                await asyncio.sleep(max(0.0, soonest_s - time.monotonic()))
 
-    async def write(self) -> bool:
-        """Write what is not yet written; False when that failed."""
-        for facts in self._unwritten():
+    async def write(self, changed: Sequence[ClusterFacts] | None = None) -> None:
+        """Write these now, or all that is not yet written. What cannot be written is a problem."""
+        failed = ""
+        for facts in self._unwritten() if changed is None else changed:
+            past = tuple(kept(self._history, facts.cluster))
             try:
-                past = tuple(kept(self._history, facts.cluster))
                 await asyncio.to_thread(self._folder.save, Saved(facts, time.time(), past))
             except OSError as error:
                 self._gauges.state_failures += 1
-                self._say(f"{error.strerror}: {error.filename or self._folder.folder}")
-                return False
+                self._rests[facts.cluster] = time.monotonic() + AGAIN_AFTER_S
+                failed = failed or f"{error.strerror}: {error.filename or self._folder.folder}"
+                continue
+            self._rests[facts.cluster] = time.monotonic() + AT_MOST_EVERY_S
             self._written[facts.cluster] = facts
             self._gauges.state_saved_at_s = time.time()
-        self._say("")
-        return True
+        self._say(failed)
 
     def _unwritten(self) -> list[ClusterFacts]:
         return [facts for name, facts in self._wanted.items() if self._written.get(name) is not facts]

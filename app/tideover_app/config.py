@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from .config_address import check_address, is_loopback
+from .config_address import check_address, check_tcp_address, is_loopback
 from .config_yaml import ConfigError, Flaw, Written, read
 
 __all__ = ["Cluster", "Config", "ConfigError", "Flaw", "json_schema", "load", "unsupported"]
@@ -52,6 +52,7 @@ Duration = Annotated[
     float, BeforeValidator(duration_s), WithJsonSchema({"type": "string", "examples": ["10s"]})
 ]
 Address = Annotated[str, BeforeValidator(check_address)]
+TcpAddress = Annotated[str, BeforeValidator(check_tcp_address)]
 AnyPath = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string"})]
 # names occur in targets (cluster/paris, bookinfo/ratings@paris) and in names of files
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=253)]
@@ -64,11 +65,11 @@ class _Strict(BaseModel):
 
 
 class Listen(_Strict):
-    """Where the replica listens. `admin` may be `unix:/path`."""
+    """Where the replica listens. `xds` and `admin` may be `unix:/path`."""
 
     xds: Address = Field(default="127.0.0.1:18000", description="xDS, for Envoy and gRPC")
     admin: Address = Field(default="127.0.0.1:18001", description="admin API; HOST:PORT or unix:/PATH")
-    http: Address = Field(default="127.0.0.1:18002", description="/metrics, /healthz, /readyz")
+    http: TcpAddress = Field(default="127.0.0.1:18002", description="/metrics, /healthz, /readyz")
 
 
 class Place(_Strict):

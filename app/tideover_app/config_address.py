@@ -23,12 +23,17 @@ def split(address: str) -> tuple[str, int]:
 
 def check_address(value: object) -> str:
     """The address, unchanged. ValueError when it is none."""
+    if not isinstance(value, str) or not value.startswith(UNIX):
+        return check_tcp_address(value)
+    if not value.removeprefix(UNIX).startswith("/"):
+        raise ValueError(f"{value!r} needs an absolute path: unix:/run/tideover.sock")
+    return value
+
+
+def check_tcp_address(value: object) -> str:
+    """The address, unchanged. ValueError when it is none, or a Unix socket."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is no address; write HOST:PORT")  # noqa: TRY004 - pydantic takes ValueErrors
-    if value.startswith(UNIX):
-        if not value.removeprefix(UNIX).startswith("/"):
-            raise ValueError(f"{value!r} needs an absolute path: unix:/run/tideover.sock")
-        return value
     split(value)
     return value
 

@@ -80,7 +80,9 @@ def read(path: Path) -> Written:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         message = f"is no YAML: {getattr(error, 'problem', None) or error}"
-        raise ConfigError([Flaw(path, mark.line + 1 if mark else 0, (), message)]) from error
+        # what is missing at the end is missing in the last line, not in one after it
+        line = min(mark.line + 1, max(1, len(text.splitlines()))) if mark else 0
+        raise ConfigError([Flaw(path, line, (), message)]) from error
     finally:
         loader.dispose()
     if not isinstance(value, dict):

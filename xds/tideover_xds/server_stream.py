@@ -56,10 +56,11 @@ class ServedStream:
                 raise
             reason, refused = self._ending, None
         finally:
+            # before any await: grpc cancels this task more than once when a client breaks off
             writer.cancel()
-            await asyncio.wait({writer})
             if self._view is not None:
                 self._around.observer.closed(self._number, reason)
+            await asyncio.wait({writer})
         if refused is not None:
             await self._context.abort(grpc.StatusCode[refused.code], refused.message)
 

@@ -1,0 +1,308 @@
+"""The server over real sockets: every service and variant, and clients that behave badly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from support.delta import CDS, EDS, LDS, RDS, DeltaClient, delta_client, node
+from support.ports import free_port
+from support.wait import holds, until
+from support.xds_serving import Serving, serving_xds
+from support.xds_worlds import RATINGS, changed, cluster, endpoint, service, two_clusters, world
+from tideover_wire.events import Refused
+from tideover_xds.server import SERVICES, XdsServer
+from tideover_xds.server_options import ServerOptions
+
+HTTP = "outbound/http"
+NAMES = {CDS: RATINGS, EDS: RATINGS, LDS: HTTP, RDS: HTTP}
+SERVICE_OF = {str(url): name for name, (url, _) in SERVICES.items() if url}
+ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+
+
+@asynccontextmanager
+async def calling(port: int, method: str) -> AsyncIterator[Any]:
+    """A stream of raw bytes to any method."""
+    async with grpc.aio.insecure_channel(
+        f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)]
+    ) as channel:
+        call: Any = channel.stream_stream(method)()
+        try:
+            yield call
+        finally:
+            call.cancel()
+
+
+def method(service: str, variant: str) -> str:
+    return f"/{service}/" + next(name for name, kind in SERVICES[service][1].items() if kind == variant)
+
+
+async def sotw(call: Any, **fields: Any) -> DiscoveryResponse:
+    await call.write(DiscoveryRequest(node=node("sotw"), **fields).SerializeToString())
+    return await next_sotw(call)
+
+
+async def next_sotw(call: Any) -> DiscoveryResponse:
+    raw = await asyncio.wait_for(call.read(), 10)
+    assert raw is not grpc.aio.EOF, await call.details()
+    return DiscoveryResponse.FromString(raw)
+
+
+async def status(call: Any) -> tuple[grpc.StatusCode, str]:
+    return await asyncio.wait_for(call.code(), 10), await call.details()
+
+
+def unready(serving: Serving) -> None:
+    serving.replace(changed(serving.world, "paris", service("ratings", [endpoint("10.0.0.1", ready=False)])))
+
+
+# --- services and variants
+
+
+@pytest.mark.parametrize("type_url", list(NAMES))
+async def test_a_single_type_service_answers_in_both_variants(type_url: str) -> None:
+    own = SERVICE_OF[type_url]
+    async with serving_xds(two_clusters()) as serving:
+        async with calling(serving.port, method(own, "sotw")) as call:
+            response = await sotw(call, resource_names=[NAMES[type_url]])
+            assert (response.type_url, len(response.resources)) == (type_url, 1)
+            assert response.control_plane.identifier == "test-replica"
+        async with calling(serving.port, method(own, "delta")) as call:
+            client = DeltaClient(call, node("delta"))
+            await client.send("", resource_names_subscribe=[NAMES[type_url]])
+            answer = await client.receive()
+            assert [one.name for one in answer.resources] == [NAMES[type_url]]
+            assert answer.control_plane.identifier == "test-replica"
+
+
+async def test_ads_serves_all_types_in_both_variants() -> None:
+    async with serving_xds(two_clusters()) as serving:
+        async with calling(serving.port, method(ADS, "sotw")) as call:
+            for type_url, name in NAMES.items():
+                response = await sotw(call, type_url=type_url, resource_names=[name])
+                assert (response.type_url, len(response.resources)) == (type_url, 1)
+        async with delta_client(serving.port, node("delta")) as client:
+            for type_url, name in NAMES.items():
+                await client.subscribe(type_url, [name])
+                assert [one.name for one in (await client.receive()).resources] == [name]
+
+
+@pytest.mark.parametrize("variant", ["sotw", "delta"])
+async def test_a_change_is_pushed_and_nothing_else(variant: str) -> None:
+    async with serving_xds(two_clusters()) as serving, calling(serving.port, method(ADS, variant)) as call:
+        client = DeltaClient(call, node("delta"))
+        if variant == "sotw":
+            await sotw(call, type_url=EDS, resource_names=[RATINGS])
+        else:
+            await client.subscribe(EDS, [RATINGS])
+            await client.receive()
+        unready(serving)
+        answer = await (next_sotw(call) if variant == "sotw" else client.receive())
+        assert len(answer.resources) == 1
+        serving.replace(changed(serving.world, "paris", service("other", [endpoint("10.9.9.9")])))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(call.read(), 0.3)
+
+
+# --- bad requests
+
+
+@pytest.mark.parametrize("variant", ["sotw", "delta"])
+async def test_c2_ads_without_type_url_is_an_invalid_argument(variant: str) -> None:
+    async with serving_xds(two_clusters()) as serving, calling(serving.port, method(ADS, variant)) as call:
+        await call.write(
+            DiscoveryRequest(node=node("x")).SerializeToString() if variant == "sotw" else b"\n\0"
+        )
+        code, details = await status(call)
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert "type_url" in details or "node" in details
+
+
+async def test_no_node_and_no_protobuf_are_invalid_arguments() -> None:
+    async with serving_xds(two_clusters()) as serving:
+        for raw, says in (
+            (DiscoveryRequest(type_url=CDS).SerializeToString(), "node"),
+            (b"\xff\xff", "not a"),
+        ):
+            async with calling(serving.port, method(ADS, "sotw")) as call:
+                await call.write(raw)
+                code, details = await status(call)
+                assert (code, says in details) == (grpc.StatusCode.INVALID_ARGUMENT, True), details
+        assert serving.heard.clients == {}
+
+
+async def test_another_type_on_a_single_type_service_is_refused_and_reported() -> None:
+    async with serving_xds(two_clusters()) as serving:
+        async with calling(serving.port, method(SERVICE_OF[CDS], "sotw")) as call:
+            await sotw(call)
+            await call.write(DiscoveryRequest(type_url=EDS, resource_names=["x"]).SerializeToString())
+            assert (await status(call))[0] is grpc.StatusCode.INVALID_ARGUMENT
+        assert any(isinstance(event, Refused) for _, event in serving.heard.events)
+        (reason,) = serving.heard.ended.values()
+        assert reason.startswith("INVALID_ARGUMENT: ")
+
+
+async def test_an_unknown_type_url_is_nobodys_end() -> None:
+    async with serving_xds(two_clusters()) as serving, delta_client(serving.port, node("x")) as client:
+        await client.subscribe("type.googleapis.com/envoy.nonsense", ["a"])
+        await client.subscribe(CDS)
+        answers = [await client.receive() for _ in range(2)]
+        assert {one.type_url for one in answers} == {CDS, "type.googleapis.com/envoy.nonsense"}
+
+
+async def test_a_node_of_10_mb_is_refused_and_the_others_go_on() -> None:
+    async with serving_xds(two_clusters()) as serving, delta_client(serving.port, node("good")) as good:
+        await good.subscribe(EDS, [RATINGS])
+        await good.receive()
+        async with calling(serving.port, method(ADS, "sotw")) as call:
+            huge = DiscoveryRequest(type_url=CDS, node=node("x" * 10_000_000))
+            await call.write(huge.SerializeToString())
+            code, details = await status(call)
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "larger than max" in details
+        unready(serving)
+        assert len((await good.receive()).resources) == 1
+
+
+async def test_c5_a_client_that_refuses_everything_is_told_once_per_change() -> None:
+    async with serving_xds(two_clusters()) as serving, delta_client(serving.port, node("no")) as client:
+        await client.subscribe(EDS, [RATINGS])
+        await client.nack(await client.receive(), "I do not like it")
+        await until(lambda: serving.heard.nacks() == ["I do not like it"])
+        (stream,) = serving.heard.streams.values()
+        await holds(lambda: stream.sent()[0].last_nonce == client.received[0].nonce, 0.3)
+        unready(serving)
+        await client.nack(await client.receive(), "nor this")
+        await until(lambda: serving.heard.nacks() == ["I do not like it", "nor this"])
+
+
+async def test_c10_a_client_that_stops_reading_gets_the_newest_when_it_reads_again() -> None:
+    many = [endpoint(f"10.{n >> 8}.{n & 255}.1") for n in range(20_000)]
+    async with (
+        serving_xds(world(cluster("paris", service("ratings", many)))) as serving,
+        delta_client(serving.port, node("slow")) as slow,
+        delta_client(serving.port, node("fast")) as fast,
+    ):
+        await slow.subscribe(EDS, [RATINGS])
+        await fast.subscribe(EDS, [RATINGS])
+        await fast.receive()
+        for n in range(20):  # of 600 kB each: the windows of the connection hold a few of them
+            first = endpoint("10.0.0.1", ready=bool(n % 2), weight=n + 1)
+            serving.replace(changed(serving.world, "paris", service("ratings", [first, *many[1:]])))
+            assert len((await fast.receive()).resources) == 1
+        newest = fast.received[-1].resources[0].version
+        for _ in range(20):
+            if (await slow.receive()).resources[0].version == newest:
+                break
+        assert slow.received[-1].resources[0].version == newest
+        assert len(slow.received) < 20
+
+
+# --- time
+
+
+async def test_a_stream_that_never_asks_is_ended() -> None:
+    options = ServerOptions(first_request_within_s=0.1)
+    async with serving_xds(two_clusters(), options) as serving:
+        async with calling(serving.port, method(ADS, "delta")) as call:
+            await call.wait_for_connection()
+            assert await asyncio.wait_for(call.read(), 10) is grpc.aio.EOF
+            assert (await status(call))[0] is grpc.StatusCode.OK
+        await until(lambda: serving.server.streams == 0)
+
+
+async def test_e3_an_envoy_with_endpoints_and_without_clusters_is_ended_and_told_apart() -> None:
+    options = ServerOptions(clusters_within_s=0.1)
+    async with (
+        serving_xds(two_clusters(), options) as serving,
+        delta_client(serving.port, node("broken")) as broken,
+        delta_client(serving.port, node("sound")) as sound,
+        calling(serving.port, method(SERVICE_OF[EDS], "delta")) as single,
+    ):
+        await sound.subscribe(CDS)
+        await sound.subscribe(EDS, [RATINGS])
+        alone = DeltaClient(single, node("single"))
+        await alone.send("", resource_names_subscribe=[RATINGS])
+        await broken.subscribe(EDS, [RATINGS])
+        await broken.receive()
+        with pytest.raises(EOFError, match="OK"):
+            await broken.receive()
+        await holds(lambda: serving.server.streams == 2, 0.3)
+        (reason,) = serving.heard.ended.values()
+        assert "clusters" in reason
+
+
+async def test_stop_ends_every_stream_with_ok_and_tells() -> None:
+    async with serving_xds(two_clusters()) as serving:
+        clients = 5
+        async with asyncio.TaskGroup() as group:
+
+            async def wait_for_the_end(n: int) -> None:
+                async with delta_client(serving.port, node(f"c{n}")) as client:
+                    await client.subscribe(EDS, [RATINGS])
+                    await client.receive()
+                    with pytest.raises(EOFError, match="OK"):
+                        await client.receive()
+
+            for n in range(clients):
+                group.create_task(wait_for_the_end(n))
+            await until(lambda: len(serving.heard.clients) == clients)
+            await serving.server.stop(5)
+        assert set(serving.heard.ended.values()) == {"the server stops"}
+        assert serving.server.streams == 0
+
+
+async def test_a_client_that_breaks_off_is_closed_once() -> None:
+    async with serving_xds(two_clusters()) as serving:
+        async with delta_client(serving.port, node("gone")) as client:
+            await client.subscribe(EDS, [RATINGS])
+            await client.receive()
+        await until(lambda: len(serving.heard.ended) == 1)
+        assert serving.server.streams == 0
+
+
+async def test_problems_of_a_client_include_the_ports_it_cannot_have() -> None:
+    async with serving_xds(two_clusters()) as serving:
+        asks = node("x", HTTP_PORT=20001, TCP_PORTS={RATINGS: 20001})
+        async with delta_client(serving.port, asks) as client:
+            await client.subscribe(LDS)
+            assert [one.name for one in (await client.receive()).resources] == [HTTP]
+        (seen,) = serving.heard.clients.values()
+        assert "20001 is already used by the HTTP listener" in seen.problems[0]
+
+
+# --- around
+
+
+async def test_a_port_in_use_is_an_error_that_names_it() -> None:
+    async with serving_xds(two_clusters()) as serving:
+        other = XdsServer(serving.cache, serving.heard, identifier="other")
+        with pytest.raises(OSError, match=str(serving.port)):
+            other.add_port(f"127.0.0.1:{serving.port}", None)
+        assert other.add_port(f"127.0.0.1:{free_port()}", None)
+        await other.stop(0)
+
+
+async def test_health_and_reflection_are_served_beside() -> None:
+    async with (
+        serving_xds(two_clusters()) as serving,
+        grpc.aio.insecure_channel(f"127.0.0.1:{serving.port}") as channel,
+    ):
+        stub = health_pb2_grpc.HealthStub(channel)
+        for name in ("", ADS):
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+        def services() -> list[str]:
+            with grpc.insecure_channel(f"127.0.0.1:{serving.port}") as plain:
+                return list(ProtoReflectionDescriptorDatabase(plain).get_services())
+
+        assert set(SERVICES) <= set(await asyncio.to_thread(services))

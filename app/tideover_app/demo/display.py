@@ -15,7 +15,7 @@ from .live import View, line
 from .promises import Take
 
 REDRAW_S = 0.25
-_SVG_WIDTH = 150
+_SVG_WIDTH = 112
 
 
 class Display:
@@ -30,7 +30,7 @@ class Display:
         """Redraw until cancelled. Elsewhere than on a terminal nothing is redrawn."""
         if not self.redraws:
             return
-        with Live(console=self.console, auto_refresh=False, vertical_overflow="visible") as live:
+        with Live(console=self.console, auto_refresh=False, vertical_overflow="crop") as live:
             try:
                 while True:
                     live.update(self.view.draw(time.monotonic()), refresh=True)
@@ -51,10 +51,8 @@ class Display:
             self._print(line(promises.result(take, self.view.calls, time.monotonic())))
 
     def hint(self, text: str) -> None:
-        """What a user can do now."""
-        self.view.hint = text
-        if not self.redraws:
-            self._print(text)
+        """What a user can do now; on a terminal it stands above the picture, to copy from."""
+        self._print(text)
 
     def _print(self, text: str) -> None:
         self.console.print(Text(text))

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -18,10 +19,10 @@ from .measure import Call, ended_between, served_share, timeline
 from .promises import Result, Scene, Take
 
 STYLES = {HOME: "cyan", AWAY: "yellow", "": "red"}
+_QUIET = "bright_black"
 _NOW_S = 0.5  # what "now" averages over
 _HISTORY_S, _HISTORY_BIN_S = 30.0, 0.5
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-_WIDTH = 20
 
 
 @dataclass(slots=True)
@@ -32,7 +33,6 @@ class View:
     takes: list[Take]
     calls: list[Call]
     began_s: float
-    hint: str = ""  # what a user can do now
     news: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=6))
     judged: dict[str, Result] = field(default_factory=dict)
 
@@ -52,48 +52,39 @@ class View:
 
     def draw(self, now_s: float) -> RenderableType:
         """The whole display."""
-        parts: list[RenderableType] = [self._table(now_s), self._traffic(now_s), self._news()]
-        if self.hint:
-            parts.append(
-                Panel(Text(self.hint), title="still running", title_align="left", border_style="green")
-            )
-        return Group(*parts)
+        return Group(self._table(now_s), self._traffic(now_s), self._news())
 
     def _table(self, now_s: float) -> Table:
         table = Table(
             title="tideover demo: two clusters, real Envoys, faults one after another",
-            title_justify="left", title_style="bold", border_style="bright_black", expand=False,
+            title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False,
         )  # fmt: skip
-        table.add_column("scene", min_width=30)
-        table.add_column("served from", min_width=_WIDTH, no_wrap=True)
+        table.add_column("", no_wrap=True)
+        table.add_column("scene")
+        table.add_column("served from")
         for name in ("calls", "failed", "cut", "retried", "moved in"):
             table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("promise", min_width=8)
-        done = {
-            take.scene.letter: (take, result)
-            for take, result in zip(self.takes, self.results(now_s), strict=True)
-        }
+        rows = zip(self.takes, self.results(now_s), strict=True)
+        done = {take.scene.letter: self._row(take, result, now_s) for take, result in rows}
         for scene in self.scenes:
-            if scene.letter in done:
-                table.add_row(*self._row(*done[scene.letter], now_s))
-            else:
-                table.add_row(Text(f"({scene.letter}) {scene.name}", "bright_black"), style="bright_black")
+            table.add_row(*done.get(scene.letter, [Text(), Text(_title(scene), _QUIET)]))
         return table
 
     def _row(self, take: Take, result: Result, now_s: float) -> list[RenderableType]:
-        scene, over = take.scene, take.ended_s is not None
-        title = Text(f"({scene.letter}) {scene.name}", "default" if over else "bold")
+        over = take.ended_s is not None
+        title = Text(_title(take.scene), "default" if over else "bold")
+        if over and result.broken:
+            title.append("\n" + "\n".join(result.broken), "red")
         numbers = result.count
-        moved = "" if result.moved_s is None else f"{result.moved_s:.2f} s"
         return [
+            Text("✔" if result.kept else "✘", "green" if result.kept else "red") if over else Text("…"),
             title,
             self._served(take, result.moved_s, now_s),
             Text(str(numbers.calls)),
             Text(str(numbers.failed), "red" if numbers.failed else "green"),
             Text(str(numbers.cut), "yellow" if numbers.cut else ""),
             Text(str(take.retried)),
-            Text(moved),
-            _verdict(take, result),
+            Text("" if result.moved_s is None else f"{result.moved_s:.2f} s"),
         ]
 
     def _served(self, take: Take, moved_s: float | None, now_s: float) -> Text:
@@ -118,18 +109,18 @@ class View:
             for one in bins:
                 lines.append(*_block(one.per_second))
             lines.append("\n")
-        lines.append("served from ", "bright_black")
+        lines.append("served from ", _QUIET)
         for place in (HOME, AWAY):
             lines.append("█ ", STYLES[place])
-            lines.append(f"{place}  ", "bright_black")
+            lines.append(f"{place}  ", _QUIET)
         lines.append("█ ", STYLES[""])
-        lines.append("failed", "bright_black")
+        lines.append("failed", _QUIET)
         title = f"calls from {HOME}, last {_HISTORY_S:.0f} s"
-        return Panel(lines, title=title, title_align="left", border_style="bright_black", expand=False)
+        return Panel(lines, title=title, title_align="left", border_style=_QUIET, expand=False)
 
     def _news(self) -> Text:
         lines = [f"{at_s:6.1f} s  {text}" for at_s, text in self.news]
-        return Text("\n".join(lines), "bright_black")
+        return Text("\n".join(lines), _QUIET)
 
 
 def share_bar(share: dict[str, float]) -> Text:
@@ -155,12 +146,8 @@ def _block(per_second: dict[str, float]) -> tuple[str, str]:
     return (_BLOCKS[height], STYLES.get(where, ""))
 
 
-def _verdict(take: Take, result: Result) -> Text:
-    if take.ended_s is None:
-        return Text("...", "bright_black")
-    if result.kept:
-        return Text("kept", "green")
-    return Text("\n".join(result.broken), "red")
+def _title(scene: Scene) -> str:
+    return f"({scene.letter}) {scene.name}"
 
 
 def line(result: Result) -> str:
@@ -170,6 +157,6 @@ def line(result: Result) -> str:
     cut = f", {numbers.cut} cut in flight" if numbers.cut else ""
     verdict = "kept" if result.kept else "NOT KEPT: " + "; ".join(result.broken)
     return (
-        f"({result.scene.letter}) {result.scene.name}: {numbers.calls} calls, {numbers.failed} failed{cut}, "
+        f"{_title(result.scene)}: {numbers.calls} calls, {numbers.failed} failed{cut}, "
         f"{result.retried} retried, moved {moved}: {verdict}"
     )

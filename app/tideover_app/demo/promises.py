@@ -79,7 +79,7 @@ RATINGS = Scope(HOME, frozenset({"ratings"}))
 EVERYTHING = Scope(HOME, frozenset(SERVICES))
 
 NOT_READY = Scene(
-    "a", "ratings in paris is marked not ready",
+    "a", "ratings in paris turns unready",
     "All ratings pods of paris turn unready in the manifests on disk. They still run.",
     RATINGS, AWAY, Promise(moved_within_s=0.5),
 )  # fmt: skip
@@ -95,7 +95,7 @@ KILLED = Scene(
     RATINGS, AWAY, Promise(moved_within_s=3.0, cuts_count=False),
 )  # fmt: skip
 LOST = Scene(
-    "d", "the whole cluster paris is lost",
+    "d", "all of paris is lost",
     "Every endpoint of paris turns unready on disk; one second later all its pods are killed. "
     "Later they run again.",
     EVERYTHING, AWAY, Promise(moved_within_s=0.5),

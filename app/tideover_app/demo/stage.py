@@ -32,6 +32,8 @@ class PortTakenError(Exception):
 
 def programs() -> tuple[str, str]:
     """The commands `tideover` and `envoy` that belong to this Python. MissingError says how to get them."""
+    if sys.platform != "linux":
+        raise MissingError(f"the demo runs on Linux only (this is {sys.platform})")
     beside = Path(sys.executable).parent
     tideover, envoy = beside / "tideover", beside / "envoy"
     if not tideover.exists():

@@ -39,7 +39,7 @@ def loaded(*arguments: str) -> set[str]:
     [
         (["--help"], {"rich", "envoy_data_plane", "kubernetes", "grpc", "pydantic", "envoy", "yaml"}),
         (["bootstrap", "envoy"], {"rich", "envoy_data_plane", "kubernetes", "grpc", "envoy"}),
-        (SIMULATE, {"envoy_data_plane", "kubernetes", "grpc", "envoy", "aiohttp", "prometheus_client"}),
+        (SIMULATE, {"envoy_data_plane", "kubernetes", "grpc", "aiohttp", "prometheus_client"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -56,6 +56,11 @@ class DeltaClient:
         self.received.append(response)
         return response
 
+    async def status(self, timeout_s: float = 10) -> grpc.StatusCode:
+        """Wait until the stream has ended; how."""
+        code: grpc.StatusCode = await asyncio.wait_for(self._call.code(), timeout_s)
+        return code
+
     async def ack(self, response: DeltaDiscoveryResponse) -> None:
         await self.send(response.type_url, response_nonce=response.nonce)
 

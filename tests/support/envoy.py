@@ -139,7 +139,12 @@ def _host(raw: dict[str, Any]) -> Host:
 
 @asynccontextmanager
 async def running_envoy(
-    bootstrap: dict[str, Any], folder: Path, *, name: str = "envoy", wait: bool = True, level: str = "info"
+    bootstrap: dict[str, Any],
+    folder: Path,
+    *,
+    name: str = "envoy",
+    wait: bool = True,
+    level: str = "info",
 ) -> AsyncIterator[Envoy]:
     """An Envoy for the length of a block. `wait`: until it is LIVE, else only until its admin answers.
 

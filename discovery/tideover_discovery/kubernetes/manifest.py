@@ -154,8 +154,6 @@ def read_manifest(
             reading.add(line, value, kind)
             if progress is not None:
                 progress(line / lines)
-        if not _says_something(data):
-            reading.fail(0, "the file holds comments only", hides=False)
     return reading.manifest()
 
 
@@ -205,7 +203,7 @@ def _with_lines(data: bytes, items: list[Raw]) -> Iterator[tuple[int, Raw]]:
 _SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _SAYS_SOMETHING = re.compile(r"^(?!\s*(#|$)|%|\.\.\.\s*$)", re.MULTILINE)
 _NAME = re.compile(r"^metadata:(?:\s*\n(?:[ ]+.*\n)*?[ ]+|\s*\{.*?\b)name:\s*[\"']?([\w.-]+)", re.MULTILINE)
-_NAMESPACE = re.compile(r"^[ ]+namespace:\s*[\"']?([\w.-]+)", re.MULTILINE)
+_NAMESPACE = re.compile(r"(?:^[ ]+|[{,]\s*)namespace:\s*[\"']?([\w.-]+)", re.MULTILINE)
 _KIND = re.compile(r"^kind:\s*[\"']?(\w+)", re.MULTILINE)
 
 
@@ -220,7 +218,10 @@ def _yaml_objects(data: bytes, reading: _Reading) -> Iterator[tuple[int, str, di
     except UnicodeDecodeError as error:
         reading.fail(data.count(b"\n", 0, error.start) + 1, f"not UTF-8 text at byte {error.start}")
         return
-    for line, document in _documents(text):
+    documents = list(_documents(text))
+    if not documents:
+        reading.fail(0, "the file holds comments only", hides=False)
+    for line, document in documents:
         try:
             for at, kind, value in objects_in(document):
                 if isinstance(value, dict):
@@ -229,10 +230,6 @@ def _yaml_objects(data: bytes, reading: _Reading) -> Iterator[tuple[int, str, di
                     reading.fail(line + at, "an item of the list is no mapping")
         except BadYaml as error:
             reading.fail(line + error.line, str(error), _guess(document), certain=False)
-
-
-def _says_something(data: bytes) -> bool:
-    return any(line.strip() and not line.lstrip().startswith(b"#") for line in data[:65536].splitlines())
 
 
 def _documents(text: str) -> Iterator[tuple[int, str]]:

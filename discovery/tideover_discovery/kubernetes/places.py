@@ -43,7 +43,7 @@ def _pod_locality(label: str) -> Locality | None:
     return Locality(*parts)
 
 
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\Z)|\Z)){4}", re.ASCII)
+_IPV4 = re.compile(r"(?:{0}\.){{3}}{0}\Z".format(r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"), re.ASCII)
 _ODD_IPV4 = ("0.", "127.", "169.254.", "22", "23", "24", "25")
 
 

@@ -57,20 +57,20 @@ def objects_in(text: str) -> Iterator[tuple[int, str, Any]]:
     try:
         loader = yaml.CSafeLoader(text)
     except yaml.YAMLError as error:
-        raise _bad(error) from None
+        raise _bad(error, text) from None
     try:
         yield from _Tree(loader).objects()
     except yaml.YAMLError as error:
-        raise _bad(error) from None
+        raise _bad(error, text) from None
     finally:
         loader.dispose()
 
 
-def _bad(error: yaml.YAMLError) -> BadYaml:
+def _bad(error: yaml.YAMLError, text: str) -> BadYaml:
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
-        return BadYaml(f"not YAML: {what}", mark.line + 1 if mark else 1)
+        return BadYaml(f"not YAML: {what}", min(mark.line + 1, len(text.splitlines())) if mark else 1)
     return BadYaml(f"not YAML: {str(error).splitlines()[0]}", 1)
 
 

@@ -1,0 +1,150 @@
+"""Tideover's own policy: every field, and errors that name the field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tideover_core.model import ServiceKey
+from tideover_core.policy import (
+    DistributeRule,
+    FailoverRule,
+    Outlier,
+    Place,
+    Retry,
+    Scope,
+    Settings,
+    Share,
+    Spill,
+)
+from tideover_discovery.kubernetes.failover_policies import failover_policy
+from tideover_discovery.kubernetes.objects import FailoverPolicy, Metadata, Refusal
+
+
+def policy(**spec: Any) -> FailoverPolicy:
+    return FailoverPolicy(Metadata("ratings", "bookinfo", None, None, "2026-01-01T00:00:00Z"), spec=spec)
+
+
+def settings(**spec: Any) -> Settings:
+    translated, unsupported = failover_policy(policy(**spec))
+    assert unsupported == ()
+    return translated.settings
+
+
+EU, NORTH = {"region": "eu-west"}, {"region": "eu-north"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, Settings()),
+        ({"near": ["network", "region", "app=x"]}, Settings(near=("network", "region", "app=x"))),
+        ({"scope": "Region"}, Settings(scope=Scope.REGION)),
+        (
+            {"failover": [{"from": EU, "to": [NORTH, {"cluster": "virginia"}]}], "others": False},
+            Settings(
+                failover=(FailoverRule(Place("eu-west"), (Place("eu-north"), Place(cluster="virginia"))),),
+                others=False,
+            ),
+        ),
+        ({"failover": [{"to": [NORTH]}]}, Settings(failover=(FailoverRule(Place(), (Place("eu-north"),)),))),
+        (
+            {"distribute": [{"from": EU, "to": [{**EU, "percent": 80}, {**NORTH, "percent": 20}]}]},
+            Settings(
+                distribute=(
+                    DistributeRule(
+                        Place("eu-west"), (Share(Place("eu-west"), 80), Share(Place("eu-north"), 20))
+                    ),
+                )
+            ),
+        ),
+        ({"spill": {"belowHealthyPercent": 70}}, Settings(spill=Spill(70, 0))),
+        ({"spill": {"minHealthyEndpoints": 2}}, Settings(spill=Spill(None, 2))),
+        (
+            {
+                "outlier": {
+                    "consecutiveErrors": 7,
+                    "interval": "500ms",
+                    "baseEjection": "1m",
+                    "maxEjectionPercent": 50,
+                }
+            },
+            Settings(outlier=Outlier(7, 7, None, True, 0.5, 60, 50)),
+        ),
+        ({"outlier": {"consecutiveErrors": 0}}, Settings(outlier=Outlier(None, None))),
+        (
+            {
+                "retry": {
+                    "attempts": 1,
+                    "budgetPercent": 10,
+                    "minConcurrent": 5,
+                    "idempotent": True,
+                    "perTryTimeout": "2s",
+                }
+            },
+            Settings(retry=Retry(1, 10, 5, True, 2)),
+        ),
+        ({"retry": {}}, Settings(retry=Retry())),
+        ({"budget": {"maxDrainedPercent": 50}}, Settings(max_drained_percent=50)),
+        ({"budget": {"maxDrainedPercent": 0}}, Settings(max_drained_percent=0)),
+    ],
+)
+def test_fields(spec: dict[str, Any], expected: Settings) -> None:
+    assert settings(**spec) == expected
+
+
+def test_targets_are_services_of_its_own_namespace() -> None:
+    found, _ = failover_policy(policy(targetRefs=[{"kind": "Service", "name": "ratings"}, {"name": "x"}]))
+    assert found.targets == (ServiceKey("bookinfo", "ratings"), ServiceKey("bookinfo", "x"))
+    assert (str(found), found.created) == ("FailoverPolicy bookinfo/ratings", "2026-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"nearr": []}, "spec.nearr is unknown"),
+        ({"spill": {"below": 1}}, "spec.spill.below is unknown"),
+        (
+            {"failover": [{"from": {"regoin": "x"}, "to": [NORTH]}]},
+            r"spec.failover\[0\].from.regoin is unknown",
+        ),
+        ({"scope": "Moon"}, "spec.scope"),
+        (
+            {"distribute": [{"to": [{**EU, "percent": 80}]}]},
+            r"spec.distribute\[0\].to: adds up to 80 %, not 100 %",
+        ),
+        ({"distribute": [{"to": [{**EU, "percent": 180}]}]}, "percent"),
+        ({"distribute": [{"to": []}]}, r"spec.distribute\[0\].to"),
+        ({"spill": {"belowHealthyPercent": 0}}, "belowHealthyPercent"),
+        ({"outlier": {"interval": "5"}}, "spec.outlier.interval: '5' is no duration"),
+        ({"outlier": {"interval": 5}}, "spec.outlier.interval: 5 is no duration"),
+        ({"retry": {"attempts": "2"}}, "spec.retry.attempts"),
+        ({"retry": {"idempotent": "yes"}}, "spec.retry.idempotent"),
+        ({"others": "no"}, "spec.others"),
+        ({"targetRefs": [{"kind": "Pod", "name": "x"}]}, r"spec.targetRefs\[0\].kind"),
+        ({"targetRefs": [{"name": ""}]}, r"spec.targetRefs\[0\].name"),
+        ({"near": "region"}, "spec.near"),
+        ({"budget": {}}, "spec.budget.maxDrainedPercent"),
+    ],
+)
+def test_an_error_names_the_field(spec: dict[str, Any], words: str) -> None:
+    with pytest.raises(Refusal, match=words):
+        failover_policy(policy(**spec))
+
+
+def test_fields_of_later_versions_are_accepted_and_said_to_do_nothing() -> None:
+    _, unsupported = failover_policy(
+        policy(
+            capacity={"mode": "x"},
+            fleetHealth={},
+            activeCheck={"http": {"path": "/"}},
+            failback={"steps": [5]},
+        )
+    )
+    assert unsupported == (
+        "spec.capacity is not acted on yet",
+        "spec.fleetHealth is not acted on yet",
+        "spec.activeCheck is not acted on yet",
+        "spec.failback is not acted on yet",
+    )

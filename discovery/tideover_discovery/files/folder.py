@@ -47,18 +47,21 @@ def manifest_files(path: Path) -> Iterator[tuple[Path, Signature]]:
     if not stat.S_ISDIR(path.stat().st_mode):
         yield from _manifest(path)
         return
-    yield from _below(path, 0)
+    yield from _below(path, frozenset())
 
 
-def _below(folder: Path, depth: int) -> Iterator[tuple[Path, Signature]]:
+def _below(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[tuple[Path, Signature]]:
+    status = folder.stat()
+    identity = (status.st_dev, status.st_ino)
+    if identity in above or len(above) > MAX_DEPTH:
+        return  # a link back up
     for name in sorted(os.listdir(folder)):
         if name.startswith((".", "#")) or name.endswith("~"):
             continue
         path = folder / name
         try:
-            is_folder = path.is_dir()
-            if is_folder and depth < MAX_DEPTH:
-                yield from _below(path, depth + 1)
+            if path.is_dir():
+                yield from _below(path, above | {identity})
             elif name.endswith(SUFFIXES):
                 yield from _manifest(path)
         except FileNotFoundError:

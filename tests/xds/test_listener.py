@@ -74,7 +74,7 @@ def test_a_tcp_listener_is_named_as_its_cluster_and_tries_other_hosts() -> None:
     proxy = TcpProxy.parse(only_filter(listener).value)
     assert (listener.name, proxy.cluster) == ("db/pg:5432", "db/pg:5432")
     assert address(listener) == ("127.0.0.1", 15432)
-    assert (proxy.idle_timeout, proxy.max_connect_attempts) == (timedelta(hours=1), 3)
+    assert (proxy.idle_timeout, proxy.max_connect_attempts) == (timedelta(hours=1), 32)
 
 
 def test_no_retries_means_one_attempt_to_connect() -> None:

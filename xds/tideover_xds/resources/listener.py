@@ -25,6 +25,11 @@ from .route import HTTP_ROUTES
 
 HTTP_LISTENER = "outbound/http"
 STREAM_IDLE_TIMEOUT_S = 3600.0
+# Nothing is sent before a connection stands, so that trying again is safe. But unlike for HTTP, hosts
+# that were tried are picked again, and by least request even preferred, until they are ejected after 5
+# failures each: hence many tries, and pauses in which an ejection reaches Envoy's worker
+CONNECT_ATTEMPTS = 32
+CONNECT_PAUSE_S, LONGEST_CONNECT_PAUSE_S = 0.005, 0.02
 _LOWEST_PORT = 1024
 _HIGHEST_PORT = 65535
 _MANAGER = "envoy.filters.network.http_connection_manager"
@@ -80,9 +85,10 @@ def tcp_listener(name: str, port: int, retry: Retry) -> Resource:
         stat_prefix="outbound_tcp",
         cluster=name,
         idle_timeout=seconds(STREAM_IDLE_TIMEOUT_S),
-        # nothing was sent before the connection stands, so that another host may be tried
-        max_connect_attempts=UInt32Value(value=1 + max(0, retry.attempts)),
+        max_connect_attempts=UInt32Value(value=CONNECT_ATTEMPTS if retry.attempts > 0 else 1),
     )
+    proxy.backoff_options.base_interval.CopyFrom(seconds(CONNECT_PAUSE_S))
+    proxy.backoff_options.max_interval.CopyFrom(seconds(LONGEST_CONNECT_PAUSE_S))
     return _listener(name, port, _filter("envoy.filters.network.tcp_proxy", proxy))
 
 

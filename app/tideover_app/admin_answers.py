@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from google.protobuf.json_format import ParseDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tideover_core import __version__
-from tideover_core.model import ClusterFacts, Endpoint, Locality, Problem, SourceStatus, Vantage
+from tideover_core.model import ClusterFacts, Endpoint, Locality, Problem, ServiceKey, SourceStatus, Vantage
+from tideover_core.overview import PlaceHealth, failing_over
 from tideover_core.world import Service, World, located
 from tideover_proto.admin.v1 import admin_pb2 as pb
 from tideover_wire.stream import Sent
@@ -56,11 +57,12 @@ def status(seen: Seen) -> pb.Status:
         ready=seen.readiness.ready,
         reasons=seen.readiness.reasons,
     )
-    services = [_service(service, seen.world) for service in seen.world.services.values()]
+    services = [_service(service) for service in seen.world.services.values()]
     refusing = sum(any(sent.nack for sent in client.sent) for client in seen.clients)
     return pb.Status(
         replicas=[replica],
         clusters=[_cluster(name, source, seen.world) for name, source in seen.sources.items()],
+        failing_over=[_failing(place) for place in failing_over(seen.world)],
         problems=[
             pb.Problem(object=p.object, message=p.message, consequence=p.consequence, where=p.where)
             for p in seen.problems
@@ -88,7 +90,8 @@ def services(seen: Seen, request: pb.ListServicesRequest) -> pb.ServiceList:
     if request.namespace and not chosen:
         near = like(request.namespace, {key.namespace for key in seen.world.services})
         raise UnknownError(f"namespace {request.namespace!r} has no service{near}")
-    return pb.ServiceList(services=[_service(service, seen.world) for service in chosen])
+    failing = {place.service for place in failing_over(seen.world)}
+    return pb.ServiceList(services=[_service(service, failing) for service in chosen])
 
 
 def endpoints(seen: Seen, request: pb.ListEndpointsRequest) -> pb.EndpointList:
@@ -151,7 +154,20 @@ def event(happening: Happening) -> pb.Event:
     )
 
 
-def _service(service: Service, world: World) -> pb.Service:
+def _failing(place: PlaceHealth) -> pb.FailingOver:
+    return pb.FailingOver(
+        service=str(place.service),
+        port=place.port,
+        cluster=place.cluster,
+        locality=str(place.locality),
+        healthy=place.healthy,
+        counted=place.counted,
+        leaving_percent=100 - place.stays_percent,
+        cause=place.cause,
+    )
+
+
+def _service(service: Service, failing: Container[ServiceKey] = ()) -> pb.Service:
     total, ready = _counts(
         e for part in service.parts for ends in part.facts.endpoints.values() for e in ends
     )
@@ -161,6 +177,7 @@ def _service(service: Service, world: World) -> pb.Service:
         clusters=[part.cluster for part in service.parts],
         endpoints=total,
         ready_endpoints=ready,
+        failing_over=service.key in failing,
     )
 
 

@@ -102,6 +102,7 @@ class _Admin(admin_pb2_grpc.AdminServicer):  # type: ignore[misc]  # generated c
     async def ListEvents(  # noqa: N802
         self, request: pb.ListEventsRequest, context: Context
     ) -> AsyncIterator[pb.Event]:
+        await context.send_initial_metadata(())  # a follower of a quiet system knows that it is heard
         happenings = self._replica.happenings
         version, events, last = happenings.version, happenings.value, request.after
         while True:

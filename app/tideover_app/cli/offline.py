@@ -40,8 +40,6 @@ def load_config(path: Path, bad_end: Code = Code.WRONG_USE) -> Config:
 
 def read(config: Config, progress: Progress) -> Offline:
     """Read every cluster's manifests and the policies. What cannot be read is told, not raised."""
-    from tideover_discovery.files import read_policies
-
     # all that is made here lives to the end: looking for garbage among it only costs time
     gc.disable()
     facts: list[ClusterFacts] = []
@@ -55,7 +53,7 @@ def read(config: Config, progress: Progress) -> Offline:
     problems = [problem for one in facts for problem in one.problems]
     if config.policies is not None:
         try:
-            policies = read_policies(config.policies)
+            policies = _read_policies(config.policies, progress)
         except OSError as error:
             unreadable["policies"] = _why(error)
         else:
@@ -65,6 +63,13 @@ def read(config: Config, progress: Progress) -> Offline:
             problems += policies.problems
     world = merge(facts, mesh)
     return Offline(world, unreadable, (*problems, *world.problems))
+
+
+def _read_policies(path: Path, progress: Progress) -> ClusterFacts:
+    from tideover_core.model import Locality
+    from tideover_discovery.files import read_cluster
+
+    return read_cluster("policies", "", Locality(), path, progress=progress)
 
 
 def _read_cluster(cluster: Cluster, config: Config, progress: Progress) -> ClusterFacts:

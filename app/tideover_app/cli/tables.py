@@ -45,12 +45,14 @@ def status(answer: Document, now_s: float) -> RenderableType:
         parts.append(Text("failing over now", style=_BAD))
         parts.append(
             rows(
-                ("SERVICE", "LOCALITY", "READY", "WHY"),
+                ("SERVICE", "CLUSTER", "LOCALITY", "READY", "LEAVES", "WHY"),
                 (
                     [
                         f"{f['service']}:{f['port']}",
+                        f["cluster"],
                         f["locality"],
-                        f"{f['ready']} of {f['endpoints']}",
+                        f"{f['healthy']} of {f['counted']}",
+                        f"{f['leavingPercent']} %",
                         f["cause"],
                     ]
                     for f in answer["failingOver"]

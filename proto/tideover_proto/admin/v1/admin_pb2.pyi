@@ -68,20 +68,24 @@ class Cluster(_message.Message):
     def __init__(self, name: _Optional[str] = ..., network: _Optional[str] = ..., locality: _Optional[str] = ..., known: _Optional[bool] = ..., stale_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., services: _Optional[int] = ..., endpoints: _Optional[int] = ..., ready_endpoints: _Optional[int] = ...) -> None: ...
 
 class FailingOver(_message.Message):
-    __slots__ = ("service", "port", "locality", "ready", "endpoints", "cause")
+    __slots__ = ("service", "port", "cluster", "locality", "healthy", "counted", "leaving_percent", "cause")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     PORT_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
     LOCALITY_FIELD_NUMBER: _ClassVar[int]
-    READY_FIELD_NUMBER: _ClassVar[int]
-    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    HEALTHY_FIELD_NUMBER: _ClassVar[int]
+    COUNTED_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_PERCENT_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     service: str
     port: int
+    cluster: str
     locality: str
-    ready: int
-    endpoints: int
+    healthy: int
+    counted: int
+    leaving_percent: int
     cause: str
-    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., locality: _Optional[str] = ..., ready: _Optional[int] = ..., endpoints: _Optional[int] = ..., cause: _Optional[str] = ...) -> None: ...
+    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., cluster: _Optional[str] = ..., locality: _Optional[str] = ..., healthy: _Optional[int] = ..., counted: _Optional[int] = ..., leaving_percent: _Optional[int] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class Problem(_message.Message):
     __slots__ = ("object", "message", "consequence", "where")
@@ -316,26 +320,36 @@ class ExplainRequest(_message.Message):
     def __init__(self, service: _Optional[str] = ..., vantage: _Optional[_Union[Vantage, _Mapping]] = ...) -> None: ...
 
 class Explanation(_message.Message):
-    __slots__ = ("service", "port", "subset", "vantage", "priorities", "left_out", "policies", "version", "overprovisioning_percent")
+    __slots__ = ("service", "port", "subset", "vantage", "priorities", "left_out", "overprovisioning_percent", "policies", "version")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     PORT_FIELD_NUMBER: _ClassVar[int]
     SUBSET_FIELD_NUMBER: _ClassVar[int]
     VANTAGE_FIELD_NUMBER: _ClassVar[int]
     PRIORITIES_FIELD_NUMBER: _ClassVar[int]
     LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    OVERPROVISIONING_PERCENT_FIELD_NUMBER: _ClassVar[int]
     POLICIES_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
-    OVERPROVISIONING_PERCENT_FIELD_NUMBER: _ClassVar[int]
     service: str
     port: int
     subset: str
-    vantage: Vantage
+    vantage: Standpoint
     priorities: _containers.RepeatedCompositeFieldContainer[Priority]
     left_out: _containers.RepeatedCompositeFieldContainer[LeftOut]
+    overprovisioning_percent: int
     policies: _containers.RepeatedScalarFieldContainer[str]
     version: str
-    overprovisioning_percent: int
-    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., subset: _Optional[str] = ..., vantage: _Optional[_Union[Vantage, _Mapping]] = ..., priorities: _Optional[_Iterable[_Union[Priority, _Mapping]]] = ..., left_out: _Optional[_Iterable[_Union[LeftOut, _Mapping]]] = ..., policies: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., overprovisioning_percent: _Optional[int] = ...) -> None: ...
+    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., subset: _Optional[str] = ..., vantage: _Optional[_Union[Standpoint, _Mapping]] = ..., priorities: _Optional[_Iterable[_Union[Priority, _Mapping]]] = ..., left_out: _Optional[_Iterable[_Union[LeftOut, _Mapping]]] = ..., overprovisioning_percent: _Optional[int] = ..., policies: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ...) -> None: ...
+
+class Standpoint(_message.Message):
+    __slots__ = ("locality", "cluster", "network")
+    LOCALITY_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    locality: str
+    cluster: str
+    network: str
+    def __init__(self, locality: _Optional[str] = ..., cluster: _Optional[str] = ..., network: _Optional[str] = ...) -> None: ...
 
 class Priority(_message.Message):
     __slots__ = ("priority", "expected_traffic_percent", "localities")
@@ -378,17 +392,15 @@ class PlacedEndpoint(_message.Message):
     def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., cluster: _Optional[str] = ..., network: _Optional[str] = ..., weight: _Optional[int] = ..., health: _Optional[str] = ..., causes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LeftOut(_message.Message):
-    __slots__ = ("address", "port", "cluster", "network", "locality", "reason")
+    __slots__ = ("address", "port", "cluster", "network", "reason")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     PORT_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
-    LOCALITY_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     address: str
     port: int
     cluster: str
     network: str
-    locality: str
     reason: str
-    def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., cluster: _Optional[str] = ..., network: _Optional[str] = ..., locality: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., cluster: _Optional[str] = ..., network: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...

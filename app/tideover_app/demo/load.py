@@ -77,7 +77,7 @@ class Load:
             async with asyncio.timeout(TIMEOUT_S):
                 answer = await sidecar.call(service, method)
         except TimeoutError:
-            answer = Answer(0, "", f"no answer within {TIMEOUT_S:.0f} s", b"")
+            answer = Answer(0, "", f"no answer within {TIMEOUT_S:g} s", b"")
         except (OSError, asyncio.IncompleteReadError) as error:
             answer = Answer(0, "", f"the sidecar hung up: {type(error).__name__}", b"")
         finally:

@@ -19,6 +19,7 @@ from .load import get
 from .processes import NotStartedError, Process
 
 START_LIMIT_S = 20.0
+SERVICE = str(Path(__file__).with_name("service.py"))
 ENVOY = ("--concurrency", "1", "--use-dynamic-base-id", "--disable-hot-restart", "-l", "warning")
 
 
@@ -101,9 +102,8 @@ class Stage:
         return self.layout.run_folder / f"envoy-{cluster.name}.json"
 
     def _pod(self, pod: Instance) -> Process:
-        program = str(Path(__file__).with_name("service.py"))
         arguments = [pod.cluster, pod.name, pod.address, str(pod.port)]
-        command = [sys.executable, "-I", "-S", program, *arguments]
+        command = [sys.executable, "-I", "-S", SERVICE, *arguments]
         return self._process(f"{pod.name} in {pod.cluster}", command, f"{pod.cluster}-{pod.name}.log")
 
     def processes(self) -> Iterable[Process]:
@@ -211,10 +211,11 @@ class Stage:
 
     async def _pods_listening(self, pods: Iterable[Instance]) -> None:
         for pod in pods:
-            await _until(lambda pod=pod: _connects(pod.address, pod.port), self.pods[pod])  # type: ignore[misc]
+            await _until(lambda pod=pod: connects(pod.address, pod.port), self.pods[pod])  # type: ignore[misc]
 
 
-async def _connects(address: str, port: int) -> bool:
+async def connects(address: str, port: int) -> bool:
+    """Whether somebody listens there."""
     try:
         _, writer = await asyncio.open_connection(address, port)
     except OSError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discovery.worlds import RATINGS, assembled, endpoints, facts, said
@@ -44,6 +44,7 @@ def test_absent_conditions(said: Conditions | None, expected: tuple[bool, bool, 
     assert conditions(said) == expected
 
 
+@settings(deadline=None)
 @given(*[st.none() | st.booleans()] * 3)
 def test_absent_ready_is_true_and_absent_serving_is_ready(
     ready: bool | None, serving: bool | None, terminating: bool | None
@@ -316,6 +317,7 @@ def test_a_change_of_a_node_or_pod_reaches_the_endpoints_on_it(change: dict[str,
     assert endpoints(then.facts) == endpoints(facts(*base, *rest, change))
 
 
+@settings(deadline=None)
 @given(st.permutations(range(6)))
 def test_the_order_of_objects_does_not_matter(order: list[int]) -> None:
     objects = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tideover_discovery.kubernetes.durations import seconds
@@ -35,6 +35,7 @@ def test_anything_else_is_refused(text: object) -> None:
         seconds(text)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 999))
 def test_parts_add_up(h: int, m: int, s: int, ms: int) -> None:
     assert seconds(f"{h}h{m}m{s}s{ms}ms") == pytest.approx(h * 3600 + m * 60 + s + ms / 1000)

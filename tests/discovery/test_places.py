@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tideover_core.model import Locality, Protocol
@@ -78,6 +78,7 @@ def test_one_address_has_one_spelling() -> None:
     assert usable_address("25.0.0.1", allow_loopback=False) == "25.0.0.1"
 
 
+@settings(deadline=None)
 @given(st.ip_addresses())
 def test_an_address_is_usable_exactly_when_it_is_one_host_elsewhere(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,

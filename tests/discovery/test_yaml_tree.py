@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tideover_discovery.kubernetes.yaml_tree import MAX_DEPTH, BadYaml, objects_in
@@ -90,6 +90,7 @@ TREE = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(TREE)
 def test_what_is_written_is_read(value: Any) -> None:
     text = yaml.safe_dump({"a": value})

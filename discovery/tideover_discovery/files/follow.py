@@ -43,6 +43,7 @@ async def _listen(path: Path, moved: asyncio.Event) -> None:
     while True:
         identity = _identity(path)
         watched, below = _watched(path)
+        settled = False
         try:
             async for changes in awatch(
                 watched,
@@ -54,8 +55,9 @@ async def _listen(path: Path, moved: asyncio.Event) -> None:
                 recursive=below,
                 ignore_permission_denied=True,
             ):
-                if changes:
+                if changes or not settled:  # what moved before the watch began to hear
                     moved.set()
+                    settled = True
                 if _identity(path) != identity:
                     break
         except (OSError, RuntimeError):  # its own errors are RuntimeErrors

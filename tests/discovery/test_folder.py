@@ -230,10 +230,11 @@ def test_a_file_that_cannot_be_read_keeps_what_it_said(looks: Looks) -> None:
     assert problem.consequence == "what it said before stays"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_permission_is_named_and_read_when_it_has_it(looks: Looks) -> None:
     path = looks.files.write("a", service("ratings"))
     path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("root may read everything")
     outcome = looks.look()
     assert outcome.listing is not None
     assert "Permission denied" in outcome.listing.problems[0].message

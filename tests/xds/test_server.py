@@ -210,7 +210,7 @@ async def test_c10_a_client_that_stops_reading_gets_the_newest_when_it_reads_aga
 
 
 async def test_a_stream_that_never_asks_is_ended() -> None:
-    options = ServerOptions(first_request_within_s=0.1)
+    options = ServerOptions(first_request_within_s=0.1, look_every_s=0.05)
     async with serving_xds(two_clusters(), options) as serving:
         async with calling(serving.port, method(ADS, "delta")) as call:
             await call.wait_for_connection()
@@ -220,7 +220,7 @@ async def test_a_stream_that_never_asks_is_ended() -> None:
 
 
 async def test_e3_an_envoy_with_endpoints_and_without_clusters_is_ended_and_told_apart() -> None:
-    options = ServerOptions(clusters_within_s=0.1)
+    options = ServerOptions(clusters_within_s=0.1, look_every_s=0.05)
     async with (
         serving_xds(two_clusters(), options) as serving,
         delta_client(serving.port, node("broken")) as broken,

@@ -83,6 +83,12 @@ class Stream:
             if touched is not None:
                 touched.touch(names)
 
+    @property
+    def pending(self) -> bool:
+        """Whether `next_response` may have something to say: most requests are plain ACKs, after which
+        it has not. False is certain."""
+        return any(substream.pending for substream in self._substreams.values())
+
     def next_response(self, view: View) -> bytes | None:
         """The next serialised response, or None when there is nothing to say now.
 

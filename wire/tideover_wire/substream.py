@@ -94,6 +94,11 @@ class Substream(ABC):
     def removals(self, view: View, nonce: str) -> bytes | None:
         """A response that removes what is gone."""
 
+    @property
+    def pending(self) -> bool:
+        """Whether a look at the view may find something to say; False is certain."""
+        return bool(self._everything or self._touched or self._due or self._gone or self._withheld)
+
     def touch(self, names: Collection[str] | None) -> None:
         """These names may have changed; None: anything may have."""
         if names is None:

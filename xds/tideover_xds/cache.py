@@ -121,8 +121,8 @@ class ClientView:
         self.client = client
         self.vantage = located(cache.world, client.vantage)
         self._cache = cache
-        # by type: name -> (slot, the update in which it was the right one)
-        self._held: dict[TypeUrl, dict[str, tuple[Slot, int]]] = {url: {} for url in TYPES}
+        self._held: dict[TypeUrl, dict[str, _Held]] = {url: {} for url in TYPES}
+        self._clusters: tuple[Catalog, Collection[str]] | None = None
 
     @property
     def world(self) -> World:
@@ -148,9 +148,12 @@ class ClientView:
         return built.resource if built is not None else None
 
     def names(self, type_url: str) -> Collection[str]:
-        """What a wildcard covers: clusters and listeners."""
+        """What a wildcard covers: clusters and listeners, sorted, and cheap to look a name up in."""
         if type_url == TypeUrl.CLUSTER:
-            return self._cache.catalog.clusters(self)
+            catalog = self._cache.catalog
+            if self._clusters is None or self._clusters[0] is not catalog:
+                self._clusters = (catalog, catalog.clusters(self))
+            return self._clusters[1]
         if type_url == TypeUrl.LISTENER and not self.client.proxyless:
             return self._cache.catalog.listeners(self)
         return ()
@@ -171,20 +174,35 @@ class ClientView:
 
     def _built(self, row: ResourceType, name: str) -> Built | None:
         epochs = self._cache.epochs
-        subject = row.subject(self, name)
         held = self._held[row.url]
-        slot, checked = held.get(name, (None, -1))
-        if slot is None or checked < epochs.of(Stales.SETTINGS if subject else row.stales, subject):
+        entry = held.get(name)
+        if entry is not None:
+            if entry.epoch == epochs.now:
+                return entry.slot.built
+            subject = entry.subject
+        else:
+            subject = row.subject(self, name)
+        if entry is None or entry.epoch < epochs.of(Stales.SETTINGS if subject else row.stales, subject):
             key = row.shared_by(self, name)
             if key is None:
                 held.pop(name, None)
                 return None
-            slot = self._cache.slot((row.url, name, *key))
-            held[name] = (slot, epochs.now)
+            entry = held[name] = _Held(self._cache.slot((row.url, name, *key)), subject)
+        slot = entry.slot
         if slot.epoch < epochs.of(row.stales, subject):
             slot.built = _kept(slot.built, row.build(self, name, slot.built))
             slot.epoch = epochs.now
+        entry.epoch = epochs.now
         return slot.built
+
+
+class _Held:
+    """A slot that a view uses for a name, and the last update at which it was seen to be right."""
+
+    __slots__ = ("epoch", "slot", "subject")
+
+    def __init__(self, slot: Slot, subject: ServiceKey | None) -> None:
+        self.slot, self.subject, self.epoch = slot, subject, -1
 
 
 def _kept(before: Built | None, after: Built | None) -> Built | None:

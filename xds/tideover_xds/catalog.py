@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
 from tideover_core.model import ServiceKey
 from tideover_core.names import wire_name
@@ -20,21 +20,21 @@ class Catalog:
     def __init__(self, world: World) -> None:
         self._world = world
         self.namespaces = frozenset(key.namespace for key in world.services)
-        self._clusters: dict[tuple[tuple[str, ...], ...], tuple[str, ...]] = {}
+        self._clusters: dict[tuple[tuple[str, ...], ...], dict[str, None]] = {}
         self._subsets = _subsets(world)
 
     def subsets(self, key: ServiceKey) -> frozenset[str]:
         """Names of the subsets of a service that any client may see."""
         return self._subsets.get(key, frozenset())
 
-    def clusters(self, reader: Reader) -> tuple[str, ...]:
+    def clusters(self, reader: Reader) -> Set[str]:
         """All cluster names that this client sees, sorted."""
         seen = {key: subsets(self._world, key, reader.vantage) for key in self._subsets}
         shared_by = tuple(seen.values())
         found = self._clusters.get(shared_by)
         if found is None:
-            found = self._clusters[shared_by] = tuple(sorted(self._names(seen)))
-        return found
+            found = self._clusters[shared_by] = dict.fromkeys(sorted(self._names(seen)))
+        return found.keys()
 
     def listeners(self, reader: Reader) -> tuple[str, ...]:
         """The HTTP listener, and the TCP listeners of services that exist."""

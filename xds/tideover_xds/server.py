@@ -22,7 +22,6 @@ from .border import Observer, Views
 from .server_options import ServerOptions
 from .server_stream import Context, ServedStream, Surroundings
 
-_LOOK_EVERY_S = 1.0
 _SERVICE = "envoy.service."
 # service: (its type, its methods); None is ADS, where every type has its turn
 SERVICES: Mapping[str, tuple[TypeUrl | None, Mapping[str, Variant]]] = {
@@ -139,7 +138,7 @@ class XdsServer:
     async def _look_after(self) -> None:
         """End streams that owe us something for too long; one task for all of them."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(self._around.options.look_every_s)
             now_s = time.monotonic()
             for stream in list(self._streams.values()):
                 reason = stream.overdue(now_s)

@@ -24,6 +24,7 @@ class ServerOptions:
     first_request_within_s: float = 30.0
     # an Envoy that was refused its clusters may never ask for them again, until it reconnects (rule E3)
     clusters_within_s: float = 30.0
+    look_every_s: float = 2.0  # how often streams are looked at for the two above
 
     def arguments(self) -> list[tuple[str, int]]:
         """The options as grpc names them."""

@@ -38,7 +38,7 @@ class ServedStream:
     def __init__(self, number: int, context: Context, stream: Stream, around: Surroundings) -> None:
         self._number, self._context, self._stream, self._around = number, context, stream, around
         self._view: View | None = None
-        self._wake = asyncio.Event()
+        self._idle: asyncio.Future[None] | None = None  # the writer waits here
         self._task: asyncio.Task[object] | None = None
         self._ending = ""  # why we end it, with OK
         self._owed_since_s: float | None = None  # since when the client owes us a word
@@ -67,7 +67,7 @@ class ServedStream:
     def touch(self, changes: Mapping[str, Collection[str]] | None) -> None:
         """Something may have changed: `Stream.touch`, and let the writer look."""
         self._stream.touch(changes)
-        self._wake.set()
+        self._wake()
 
     def end(self, reason: str) -> None:
         """End it with OK, as soon as the loop turns."""
@@ -100,7 +100,7 @@ class ServedStream:
                         self._around.observer.event(self._number, event)
                     return event
                 self._take(event)
-            self._wake.set()
+            self._wake()
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Opened):
@@ -111,10 +111,16 @@ class ServedStream:
         else:
             self._around.observer.event(self._number, event)
 
+    def _wake(self) -> None:
+        idle = self._idle
+        if idle is not None and not idle.done() and self._stream.pending:
+            idle.set_result(None)
+
     async def _write(self) -> None:
+        loop, stream, write = asyncio.get_running_loop(), self._stream, self._context.write
         while True:
-            self._wake.clear()
             if self._view is not None:
-                while (response := self._stream.next_response(self._view)) is not None:
-                    await self._context.write(response)
-            await self._wake.wait()
+                while stream.pending and (response := stream.next_response(self._view)) is not None:
+                    await write(response)
+            self._idle = loop.create_future()
+            await self._idle

@@ -20,7 +20,12 @@ def explanation(answer: Document) -> RenderableType:
     """Priorities in the order in which traffic takes them, then what is left out."""
     parts: list[RenderableType] = [*_head(answer)]
     if not answer["priorities"]:
-        parts.append(Text("no endpoint: the facts of every cluster say that there is none", style="red"))
+        why = (
+            "all there is must be left out, see below"
+            if answer.get("leftOut")
+            else "the facts of every cluster say that there is none"
+        )
+        parts.append(Text(f"no endpoint: {why}", style="red"))
     for priority in answer["priorities"]:
         share = f"{priority['expectedTrafficPercent']:g} % of the traffic"
         parts.append(Text(f"\npriority {priority['priority']}: {share}", style="bold"))

@@ -158,6 +158,20 @@ def test_a_deleted_file_is_let_go_after_the_grace_while_others_stay(looks: Looks
     assert looks.names(REMOVAL_GRACE_S * 0.2) == [RATINGS]
 
 
+def test_a_file_that_is_renamed_and_changed_counts_at_once(looks: Looks) -> None:
+    looks.files.write("a", service("ratings"))
+    looks.files.write("z", service("reviews"))
+    looks.look()
+    looks.files.write("b", service("ratings", ports=[{"port": 1}]))
+    looks.files.remove("a")
+    looks.look()
+    outcome = looks.look(SETTLE_S)
+    assert outcome.listing is not None
+    assert outcome.listing.problems == ()
+    assert outcome.listing.items[Key("Service", "bookinfo", "ratings")].file.endswith("b.json")
+    assert looks.names(2 * REMOVAL_GRACE_S) == [RATINGS, REVIEWS]
+
+
 def test_a_folder_deleted_file_by_file_is_never_seen_half(looks: Looks) -> None:
     for name in "abcd":
         looks.files.write(name, service(name))
@@ -174,12 +188,12 @@ def test_a_file_that_comes_back_in_time_was_never_away(looks: Looks) -> None:
     """Editors move the old file away before they write the new one."""
     looks.files.write("a", service("ratings"))
     path = looks.files.write("b", service("reviews"))
-    first = looks.look()
+    first = looks.names()
     path.rename(path.with_suffix(".json~"))
-    assert looks.look().listing is first.listing
+    assert looks.names() == first
     path.with_suffix(".json~").rename(path)
-    assert looks.look(REMOVAL_GRACE_S).listing is first.listing
-    assert looks.look(REMOVAL_GRACE_S).listing is first.listing
+    assert looks.names(REMOVAL_GRACE_S) == first
+    assert looks.names(REMOVAL_GRACE_S) == first
 
 
 @pytest.mark.parametrize("how", ["vanish", "empty", "a file in its place"])

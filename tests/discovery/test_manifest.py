@@ -141,6 +141,12 @@ def test_broken_json_names_its_line(data: bytes, line: int) -> None:
     assert [broken.line for broken in found.broken] == [line]
 
 
+def test_yaml_may_look_like_json() -> None:
+    text = b"{kind: Pod, metadata: {name: a}}\n---\n{kind: Pod, metadata: {name: b}}\n"
+    assert [key.name for key in read_manifest(text, "x.yaml").items] == ["a", "b"]
+    assert read_manifest(text, "x.json").items == {}
+
+
 def test_text_that_is_not_utf8() -> None:
     (broken,) = read_manifest(b"kind: Service\nmetadata: {name: '\xff'}\n", "x.yaml").broken
     assert (broken.line, "not UTF-8" in broken.message) == (2, True)

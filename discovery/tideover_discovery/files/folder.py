@@ -95,11 +95,11 @@ class Folder:
             return Outcome(self._listing, _reason(self.path, error))
         if not there:
             return Outcome(self._listing, f"{self.path} holds no manifests")
-        before = dict(self._manifests)
+        before = (dict(self._manifests), self._missing)
         waits = [self._update(file, signature) for file, signature in there.items()]
         waits.append(self._forget(there))
-        if self._listing is None or before != self._manifests:
-            self._listing = combine(self._manifests, self._listing or Listing())
+        if self._listing is None or before != (self._manifests, self._missing):
+            self._listing = combine(self._manifests, self._listing or Listing(), self._missing)
         return Outcome(self._listing, "", min((wait for wait in waits if wait is not None), default=None))
 
     def _update(self, file: str, signature: Signature) -> float | None:
@@ -138,6 +138,7 @@ class Folder:
         for file in missing:
             del self._manifests[file]
             self._signatures.pop(file, None)
+        self._missing = frozenset()
         return None
 
 

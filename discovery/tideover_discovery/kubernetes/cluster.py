@@ -165,7 +165,7 @@ def _kept(
 def _unsupported(items: Mapping[Key, Item]) -> list[Problem]:
     return [
         Problem(str(key), message, "the rest of the policy applies", item.where)
-        for key, item in items.items()
+        for key, item in sorted((key, item) for key, item in items.items() if item.unsupported)
         for message in item.unsupported
     ]
 

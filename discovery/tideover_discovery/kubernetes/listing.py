@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from tideover_core.model import Problem
@@ -24,12 +24,15 @@ class Listing:
     whole: frozenset[str] = frozenset()  # files that could be read to the end once: their absences are known
 
 
-def combine(manifests: Mapping[str, Manifest], previous: Listing) -> Listing:
-    """All objects, files in the order of their names; `previous` is the last listing of these files."""
+def combine(manifests: Mapping[str, Manifest], previous: Listing, leaving: Collection[str] = ()) -> Listing:
+    """All objects, files in the order of their names; `previous` is the last listing of these files.
+
+    Files that are `leaving` are no longer there, and may come back: what others say counts before them.
+    """
     items: dict[Key, Item] = {}
     problems: list[Problem] = []
     broken: list[Broken] = []
-    for file in sorted(manifests):
+    for file in sorted(manifests, key=lambda name: (name in leaving, name)):
         manifest = manifests[file]
         broken += manifest.broken
         if not items:
@@ -37,7 +40,7 @@ def combine(manifests: Mapping[str, Manifest], previous: Listing) -> Listing:
             continue
         for key, item in manifest.items.items():
             first = items.setdefault(key, item)
-            if first is not item:
+            if first is not item and file not in leaving:
                 consequence = f"ignored, {first.where} counts"
                 problems.append(Problem(str(key), "occurs twice", consequence, item.where))
     stained = {fault.file for fault in broken if fault.hides and not fault.certain}

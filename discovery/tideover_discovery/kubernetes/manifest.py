@@ -146,9 +146,7 @@ def read_manifest(
     reading = _Reading(file, previous)
     if not data.strip(b" \t\r\n"):
         reading.fail(0, "the file is empty", hides=False)
-    elif looks_like_json(data, file):
-        _read_json(data, reading)
-    else:
+    elif not (looks_like_json(data, file) and _read_json(data, reading, or_yaml=not file.endswith(".json"))):
         lines = data.count(b"\n") + 1
         for line, kind, value in _yaml_objects(data, reading):
             reading.add(line, value, kind)
@@ -169,20 +167,24 @@ class _Top(msgspec.Struct, gc=False):
     items: list[Raw] | None = None
 
 
-def _read_json(data: bytes, reading: _Reading) -> None:
+def _read_json(data: bytes, reading: _Reading, *, or_yaml: bool) -> bool:
+    """Read it; False when it is no JSON and may be YAML."""
     try:
         top = msgspec.json.decode(data, type=_Top)
     except (msgspec.DecodeError, RecursionError) as error:
+        if or_yaml:
+            return False
         found = re.search(r"byte (\d+)", str(error))
         end = int(found.group(1)) if found else len(data)  # without a position it ends too early
         reading.fail(data.count(b"\n", 0, end) + 1, f"not a Kubernetes object in JSON: {error}")
-        return
+        return True
     if top.items is None:
         reading.add(1, Raw(data), "")
-        return
+        return True
     kind = top.kind.removesuffix("List")
     for line, raw in _with_lines(data, top.items):
         reading.add(line, raw, kind)
+    return True
 
 
 def _with_lines(data: bytes, items: list[Raw]) -> Iterator[tuple[int, Raw]]:

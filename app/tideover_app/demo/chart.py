@@ -41,14 +41,18 @@ class Frame:
 
 def chart(take: Take, calls: Sequence[Call]) -> str:
     """The scene's calls in question. The take is over; `calls` are in the order of their ends."""
-    end_s = take.ended_s if take.ended_s is not None else calls[-1].ended_s
-    mine = [c for c in ended_between(calls, take.began_s, end_s) if take.scene.scope.holds(c)]
-    bins = timeline(mine, take.began_s, end_s, BIN_S)
     zero_s = take.changed_s if take.changed_s is not None else take.began_s
-    lanes = lanes_of(take.marks, take.began_s, end_s)
+    end_s = take.ended_s if take.ended_s is not None else calls[-1].ended_s
+    # whole bins only, with a border at the fault
+    begin_s = zero_s - int((zero_s - take.began_s) / BIN_S) * BIN_S
+    end_s = zero_s + max(1, int((end_s - zero_s) / BIN_S)) * BIN_S
+    mine = [c for c in ended_between(calls, begin_s, end_s) if take.scene.scope.holds(c)]
+    bins = timeline(mine, begin_s, end_s, BIN_S)
+    marks = sorted((Mark(min(m.at_s, end_s), m.text) for m in take.marks), key=lambda mark: mark.at_s)
+    lanes = lanes_of(marks, begin_s, end_s)
     rows = max(lanes, default=0) + 1
     highest = max((sum(b.per_second.values()) for b in bins), default=1.0)
-    frame = Frame(take.began_s, end_s, zero_s, 8 + rows * LANE, round_up(highest))
+    frame = Frame(begin_s, end_s, zero_s, 8 + rows * LANE, round_up(highest))
     height = frame.top + PLOT + GAP + STRIP + AXIS
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(take.scene.name)}: timeline">',
@@ -56,7 +60,7 @@ def chart(take: Take, calls: Sequence[Call]) -> str:
         *_stack(frame, [b.per_second for b in bins]),
         *_slowest(frame, mine),
         *_axis(frame),
-        *_marks(frame, take.marks, lanes),
+        *_marks(frame, marks, lanes),
         "</svg>",
     ]
     return "\n".join(parts)

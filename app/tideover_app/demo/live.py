@@ -57,7 +57,7 @@ class View:
     def _table(self, now_s: float) -> Table:
         table = Table(
             title="tideover demo: two clusters, real Envoys, faults one after another",
-            title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False,
+            title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
         )  # fmt: skip
         table.add_column("", no_wrap=True)
         table.add_column("scene")
@@ -128,7 +128,7 @@ def share_bar(share: dict[str, float]) -> Text:
     bar = Text()
     places = [place for place in STYLES if share.get(place)]
     for place in places:
-        bar.append("█" * round(8 * share[place]), STYLES[place])
+        bar.append("█" * round(6 * share[place]), STYLES[place])
     for place in places:
         percent = 100 * share[place]
         shown = f"{percent:.0f}" if percent == 100 or 1 <= percent <= 99 else f"{percent:.1f}"

@@ -78,13 +78,16 @@ def seconds_until_moved(
 
     It is the end of the first call of the earliest window (of 0.2 s, over the ends of calls) in
     which 99 % of the calls were answered from `there`, provided that it stayed so: of all later
-    answers until `until_s`, 99 % too came from there. Failed calls were served nowhere.
+    answers until `until_s`, 99 % too came from there. Failed calls were served nowhere. A window
+    that is not over by `until_s` says nothing.
     """
     ended = sorted((c.ended_s, c.served_by) for c in calls if changed_s <= c.ended_s <= until_s)
     times = [end for end, _ in ended]
     hits = _sums(there(where) for _, where in ended)
     answers = _sums(where != "" for _, where in ended)
     for first, began_s in enumerate(times):
+        if began_s + WINDOW_S > until_s:
+            break
         after = bisect_left(times, began_s + WINDOW_S)
         seen = after - first
         if seen < FEWEST_CALLS or hits[after] - hits[first] < MOVED_SHARE * seen:

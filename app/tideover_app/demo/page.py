@@ -118,6 +118,6 @@ svg .home{fill:var(--home)}svg .away{fill:var(--away)}
 svg .failed{fill:var(--failed)}svg .slow{fill:var(--slow)}
 .grid{stroke:var(--line)}.tick{fill:var(--soft);font-size:11px}
 .mark{stroke:var(--ink);stroke-width:1;stroke-dasharray:3 3;opacity:.7}
-.label{fill:var(--ink);font-size:11px}
+.label{fill:var(--ink);font-size:11px;paint-order:stroke;stroke:var(--paper);stroke-width:3px}
 footer{margin-top:40px;border-top:1px solid var(--line);padding-top:10px}
 """

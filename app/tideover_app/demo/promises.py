@@ -89,7 +89,7 @@ BACK = Scene(
     RATINGS, HOME, Promise(moved_within_s=None),
 )  # fmt: skip
 KILLED = Scene(
-    "c", "ratings in paris dies without notice",
+    "c", "ratings in paris dies unannounced",
     "kill -9 of all ratings pods of paris; nothing on disk changes. Only the sidecar's own retries and "
     "outlier detection help. Later they run again.",
     RATINGS, AWAY, Promise(moved_within_s=3.0, cuts_count=False),
@@ -107,7 +107,7 @@ FROZEN = Scene(
     EVERYTHING, AWAY, Promise(moved_within_s=5.0, no_failed_calls=False, cuts_count=False),
 )  # fmt: skip
 BEHEADED = Scene(
-    "e", "the control plane dies in a failover",
+    "e", "control plane dies in a failover",
     "ratings in paris turns unready; as soon as the first call is served elsewhere the control plane gets "
     "kill -9, then the unready pods die too. Later the control plane is started again, and the pods.",
     RATINGS, AWAY, Promise(moved_within_s=None, cuts_count=False),

@@ -61,6 +61,9 @@ async def play(show: Show, scene: Scene, fault: Act, heal: Act) -> Take:
     await asyncio.sleep(show.pace.calm_s)
     await fault(show, take)
     take.until_s = time.monotonic()
+    moved_s = promises.moved_s(take, show.load.calls, take.until_s)
+    if take.changed_s is not None and moved_s is not None:
+        take.marks.append(Mark(take.changed_s + moved_s, "moved"))
     await heal(show, take)
     take.retried = await show.stage.retries() - take.retries_before
     take.ended_s = time.monotonic()
@@ -79,13 +82,11 @@ def note(show: Show, take: Take, text: str, at_s: float | None = None) -> None:
 async def hold_once_moved(show: Show, take: Take) -> None:
     """Wait until the calls have moved, then let it be seen for a while."""
     end_s = time.monotonic() + MOVE_LIMIT_S
-    while (moved := promises.moved_s(take, show.load.calls, time.monotonic())) is None:
+    while promises.moved_s(take, show.load.calls, time.monotonic()) is None:
         if time.monotonic() > end_s:
             show.tell(f"({take.scene.letter}) the calls did not move within {MOVE_LIMIT_S:.0f} s")
             return
         await asyncio.sleep(POLL_S)
-    assert take.changed_s is not None
-    take.marks.append(Mark(take.changed_s + moved, "moved"))
     await asyncio.sleep(show.pace.hold_s)
 
 

@@ -37,7 +37,7 @@ def checked(
         "ok": not errors,
         "configuration": configuration,
         "errors": [{"where": e.where, "key": e.key, "message": e.message} for e in errors],
-        "clusters": [_source(source) for source in sources],
+        "sources": [_source(source) for source in sources],
         "problems": [
             {"object": p.object, "message": p.message, "consequence": p.consequence, "where": p.where}
             for p in problems

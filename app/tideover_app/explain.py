@@ -88,9 +88,13 @@ def like(name: str, known: Iterable[str]) -> str:
 
 
 def _near(name: str, known: Collection[str]) -> list[str]:
+    """At most three: of the same name elsewhere, else of a name that is spelt like it."""
     last = name.rpartition("/")[2]
-    same_name = sorted(one for one in known if one.rpartition("/")[2] == last)
-    return (same_name or get_close_matches(name, known, n=3))[:3]
+    by_last: dict[str, list[str]] = {}
+    for one in sorted(known):
+        by_last.setdefault(one.rpartition("/")[2], []).append(one)
+    spelt = [last] if last in by_last else get_close_matches(last, by_last, n=3)
+    return [one for match in spelt for one in by_last[match]][:3]
 
 
 def _missing_part(service: Service, target: Target) -> str:

@@ -37,15 +37,17 @@ def _checked(path: Path) -> Document:
         config = load(path)
     except ConfigError as error:
         return checked(str(path), [_flawed(flaw) for flaw in error.flaws], (), ())
-    from .offline import read
+    from .offline import SlowOnly, read
 
-    offline = read(config, lambda line: typer.echo(f"tideover: {line}", err=True))
+    offline = read(config, SlowOnly())
     errors = [_flawed(flaw) for flaw in unsupported(config)]
     errors += [_unreadable(config, name, why) for name, why in offline.unreadable.items()]
     sources = [
         Source(one.name, str(one.manifests or ""), offline.world.clusters.get(one.name))
         for one in config.clusters
     ]
+    if config.policies is not None:
+        sources.append(Source("policies", str(config.policies), offline.policies))
     return checked(str(path), errors, sources, offline.problems)
 
 

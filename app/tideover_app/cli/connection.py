@@ -21,6 +21,8 @@ DEFAULT_SERVER = "127.0.0.1:18001"
 ANSWER_WITHIN_S = 10.0
 _OPTIONS = [
     ("grpc.max_receive_message_length", -1),  # a large world is a large answer
+    ("grpc.keepalive_time_ms", 10_000),  # a follower must notice a machine that is gone
+    ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.enable_http_proxy", 0),  # a control plane is asked directly, whatever the environment says
 ]
 Server = Annotated[

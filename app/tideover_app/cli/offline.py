@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from tideover_core.model import ClusterFacts, Problem
 from tideover_core.world import Mesh, Sameness, World, merge
@@ -17,6 +20,21 @@ if TYPE_CHECKING:
     from tideover_app.config import Cluster, Config
 
 Progress = Callable[[str], None]
+PATIENCE_S = 1.0
+
+
+class SlowOnly:
+    """Progress on stderr, a line a second, and none at all for what is quick."""
+
+    def __init__(self) -> None:
+        self._quiet_until_s = time.monotonic() + PATIENCE_S
+
+    def __call__(self, line: str) -> None:
+        """Say it, if it is time."""
+        now_s = time.monotonic()
+        if now_s >= self._quiet_until_s:
+            self._quiet_until_s = now_s + PATIENCE_S
+            typer.echo(f"tideover: {line}", err=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +42,7 @@ class Offline:
     """What was read. `unreadable`: cluster, or "policies" -> why; such a part is missing in the world."""
 
     world: World
+    policies: ClusterFacts | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
@@ -49,6 +68,7 @@ def read(config: Config, progress: Progress) -> Offline:
             facts.append(_read_cluster(cluster, config, progress))
         except OSError as error:
             unreadable[cluster.name] = _why(error)
+    policies: ClusterFacts | None = None
     mesh = Mesh(Sameness(config.sameness), config.root_namespace)
     problems = [problem for one in facts for problem in one.problems]
     if config.policies is not None:
@@ -62,7 +82,7 @@ def read(config: Config, progress: Progress) -> Offline:
             )
             problems += policies.problems
     world = merge(facts, mesh)
-    return Offline(world, unreadable, (*problems, *world.problems))
+    return Offline(world, policies, unreadable, (*problems, *world.problems))
 
 
 def _read_policies(path: Path, progress: Progress) -> ClusterFacts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -95,8 +96,9 @@ def events_command(
             events = [document(event) for event in stub.ListEvents(request, timeout=10)]
             show({"events": events}, output, tables.events)
             return
-        for event in stub.ListEvents(request):
-            _print_event(document(event), output)
+        with suppress(KeyboardInterrupt):  # the way to end it
+            for event in stub.ListEvents(request):
+                _print_event(document(event), output)
 
 
 def _print_event(event: dict[str, Any], output: Format) -> None:

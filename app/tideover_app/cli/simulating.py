@@ -41,7 +41,6 @@ def simulate_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how
 
     From the manifests that the configuration names, with places or services taken away.
     """
-    from tideover_core.simulate import without as taken_away
     from tideover_core.target import parse_target
 
     vantage = where.vantage(place, cluster, network, namespace, node, labels)
@@ -51,6 +50,7 @@ def simulate_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how
         raise wrong_use(f"--without: {error}") from None
 
     from tideover_app.explain import Asked, UnknownError, answer
+    from tideover_app.simulate import bereft
 
     try:
         asked = Asked.parse(service)
@@ -58,19 +58,22 @@ def simulate_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how
         raise wrong_use(f"--service: {error}") from None
     world = _world(config)
     try:
-        explanation = answer(taken_away(world, aims) if aims else world, asked, vantage)
+        left, remarks = bereft(world, aims)
+        explanation = answer(left, asked, vantage)
     except UnknownError as error:
         raise Failure(Code.NO, str(error)) from None
+    for remark in remarks:
+        typer.echo(f"tideover: {remark}", err=True)
     from . import tables_explain
 
     show(explanation, output, tables_explain.explanation)
 
 
 def _world(path: Path) -> World:
-    from .offline import load_config, read
+    from .offline import SlowOnly, load_config, read
 
     config = load_config(path)
-    offline = read(config, lambda line: typer.echo(f"tideover: {line}", err=True))
+    offline = read(config, SlowOnly())
     if offline.unreadable:
         # an answer without a cluster that was asked for would look like a failover
         texts = "; ".join(f"{name}: {why}" for name, why in offline.unreadable.items())

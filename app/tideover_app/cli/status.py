@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -29,7 +30,8 @@ def status_command(
         return
     if output != Format.TABLE:
         raise wrong_use("--watch is a table that changes; for programs use `events --follow -o json`")
-    _watch(server)
+    with suppress(KeyboardInterrupt):  # the way to end it
+        _watch(server)
 
 
 def _asked(server: str) -> Document:

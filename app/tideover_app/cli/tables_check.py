@@ -17,9 +17,9 @@ def check(answer: Document) -> RenderableType:
         line.append(f"{error['where']}: " if error["where"] else "", style="default")
         line.append(f"{error['key']}: " if error["key"] else "", style="bold default")
         parts.append(line.append(error["message"], style="not bold default"))
-    if answer["clusters"]:
-        titles = ("CLUSTER", "MANIFESTS", "SERVICES", "ENDPOINTS", "READY", "POLICIES", "")
-        parts.append(rows(titles, (_cluster(cluster) for cluster in answer["clusters"])))
+    if answer["sources"]:
+        titles = ("SOURCE", "MANIFESTS", "SERVICES", "ENDPOINTS", "READY", "POLICIES", "")
+        parts.append(rows(titles, (_source(source) for source in answer["sources"])))
     if answer["problems"]:
         count = len(answer["problems"])
         parts += [
@@ -33,7 +33,7 @@ def check(answer: Document) -> RenderableType:
     return Group(*parts)
 
 
-def _cluster(cluster: Document) -> list[object]:
-    counts = [cluster[key] for key in ("services", "endpoints", "readyEndpoints", "policies")]
-    readable = Text("readable", style="green") if cluster["readable"] else Text("not readable", style="red")
-    return [cluster["name"], cluster["manifests"] or "-", *counts, readable]
+def _source(source: Document) -> list[object]:
+    counts = [source[key] for key in ("services", "endpoints", "readyEndpoints", "policies")]
+    readable = Text("readable", style="green") if source["readable"] else Text("not readable", style="red")
+    return [source["name"], source["manifests"] or "-", *counts, readable]

@@ -1,0 +1,349 @@
+"""Commands that ask a running control plane: what they print in each format, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.admin import FakeReplica, connected, serving, two_clusters
+from support.tideover import TIDEOVER, command
+from support.wait import until
+from tideover_app.cli.program import program, run
+from tideover_app.replica import Readiness
+from tideover_core.latest import Latest
+from tideover_core.model import Problem, SourceStatus
+
+READING = [
+    ["status"],
+    ["services"],
+    ["endpoints", "bookinfo/ratings"],
+    ["clients"],
+    ["clients", "show", "sidecar-1"],
+    ["events"],
+    ["explain", "bookinfo/ratings", "--from", "eu-west/eu-west-a", "--cluster", "paris"],
+]
+
+
+@pytest.fixture
+def replica() -> FakeReplica:
+    """A replica with a bit of everything."""
+    shown = FakeReplica(
+        connected=(
+            connected(1, "sidecar-1", "paris"),
+            connected(2, "sidecar-2", "rome", nack="bad listener"),
+        ),
+        refused=(Problem("EndpointSlice bookinfo/x", "names no service", "it is ignored", "x.yaml:3"),),
+        freshness={
+            "paris": SourceStatus("paris", known=True),
+            "dublin": SourceStatus("dublin", True, 1_764_000_000.5, "the folder is gone"),
+        },
+        is_ready=Readiness(True, ("cluster dublin is stale: the folder is gone",)),
+    )
+    shown.happen("bookinfo/ratings")
+    return shown
+
+
+async def answered(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica, *arguments: str
+) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr of a command, asked of that replica."""
+    async with serving(replica) as address:
+        code = await asyncio.to_thread(run, [*arguments, "--server", address])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def words(text: str) -> list[list[str]]:
+    """A table's lines as words."""
+    return [line.split() for line in text.splitlines() if line.strip()]
+
+
+async def test_status_says_what_fails_over_and_why(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica
+) -> None:
+    replica.world = Latest(two_clusters(paris_ready=(True, False, False)))
+    code, out, _ = await answered(capsys, replica, "status")
+    assert code == 0
+    lines = out.splitlines()
+    assert ["paris", "default", "eu-west//", "2", "3", "1", "fresh"] in words(out)
+    (stale,) = [line for line in lines if line.startswith("dublin")]
+    assert "stale for" in stale
+    assert stale.rstrip().endswith(": the folder is gone")
+    (failing,) = [line for line in lines if line.startswith("bookinfo/ratings:9080")]
+    assert failing.split()[1:6] == ["paris", "eu-west/eu-west-a/", "1", "of", "3"]
+    assert "2 not ready" in failing
+    assert "2 clients connected, 1 refusing, 1 of unknown vantage" in out
+    assert "EndpointSlice bookinfo/x: names no service; it is ignored  (x.yaml:3)" in lines
+
+
+async def test_status_says_when_nothing_fails_over(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica
+) -> None:
+    replica.world = Latest(two_clusters(paris_ready=(True, True)))
+    assert "nothing is failing over" in (await answered(capsys, replica, "status"))[1]
+
+
+async def test_services_are_one_a_line(capsys: pytest.CaptureFixture[str], replica: FakeReplica) -> None:
+    _, out, _ = await answered(capsys, replica, "services")
+    assert words(out)[1:] == [
+        ["bookinfo/ratings", "9080/http", "dublin,paris", "5", "4", "failing", "over"],
+        ["db/pg", "5432/tcp,80/http", "paris", "0", "0"],
+    ] or words(out)[2] == ["db/pg", "80/http,5432/tcp", "paris", "0", "0"]
+
+
+async def test_endpoints_tell_their_state(capsys: pytest.CaptureFixture[str], replica: FakeReplica) -> None:
+    _, out, _ = await answered(capsys, replica, "endpoints", "bookinfo/ratings:9080")
+    states = {line[1]: line[5:7] for line in words(out)[1:]}
+    assert states["10.0.0.1:9080"] == ["ready", "1"]
+    assert states["10.0.0.3:9080"] == ["not", "ready"]
+
+
+async def test_clients_tell_what_they_refuse(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica
+) -> None:
+    _, out, _ = await answered(capsys, replica, "clients")
+    first, second = words(out)[1:]
+    assert (first[0], first[1], first[-1]) == ("sidecar-1", "paris", "accepted")
+    assert "CDS:1 EDS:1" in " ".join(first)
+    assert " ".join(second).endswith("CDS refused: bad listener")
+
+
+async def test_a_client_is_shown_name_by_name(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica
+) -> None:
+    _, out, _ = await answered(capsys, replica, "clients", "show", "sidecar-1")
+    assert ["bookinfo/ratings:9080", "v2"] in words(out)
+    assert ["bookinfo/gone:1", "none", "yet"] in words(out)
+    assert "ignored in its node: port 99999 of x ignored" in out
+
+
+async def test_explain_names_the_cause_of_everything(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica
+) -> None:
+    _, out, _ = await answered(capsys, replica, *READING[-1])
+    assert out.startswith("bookinfo/ratings:9080 as seen from eu-west/eu-west-a/ in cluster paris")
+    assert "priority 0: " in out
+    assert "near: same zone" in out
+    (unready,) = [line for line in out.splitlines() if "10.0.0.3:9080" in line]
+    assert "UNHEALTHY" in unready
+    assert "not ready" in unready
+    assert out.index("10.0.0.1") < out.index("10.1.0.1")
+
+
+@pytest.mark.parametrize("arguments", READING, ids=lambda arguments: " ".join(arguments[:2]))
+async def test_every_reading_command_says_the_same_in_json_and_yaml(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica, arguments: list[str]
+) -> None:
+    async with serving(replica) as address:
+        outs = []
+        for output in ("json", "yaml", "table"):
+            code = await asyncio.to_thread(run, [*arguments, "--server", address, "-o", output])
+            captured = capsys.readouterr()
+            assert (code, captured.err) == (0, "")
+            outs.append(captured.out)
+    assert json.loads(outs[0]) == yaml.safe_load(outs[1])
+    assert outs[2].strip()
+
+
+async def test_explain_prints_the_shared_shape(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica
+) -> None:
+    _, out, _ = await answered(capsys, replica, *READING[-1], "-o", "json")
+    answer = json.loads(out)
+    assert list(answer) == [
+        "service", "port", "subset", "vantage", "priorities", "leftOut", "overprovisioningPercent",
+        "policies", "version",
+    ]  # fmt: skip
+    assert answer["vantage"] == {"locality": "eu-west/eu-west-a/", "cluster": "paris", "network": "default"}
+    first = answer["priorities"][0]
+    assert list(first) == ["priority", "expectedTrafficPercent", "localities"]
+    assert first["priority"] == 0
+    assert list(first["localities"][0]) == ["locality", "weight", "causes", "endpoints"]
+    endpoint = first["localities"][0]["endpoints"][0]
+    assert endpoint == {
+        "address": "10.0.0.1", "port": 9080, "cluster": "paris", "network": "default", "weight": 1,
+        "health": "HEALTHY", "causes": [],
+    }  # fmt: skip
+    assert answer["version"]
+
+
+async def test_times_and_numbers_are_written_as_proto3_json_says(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica
+) -> None:
+    _, out, _ = await answered(capsys, replica, "status", "-o", "json")
+    answer: dict[str, Any] = json.loads(out)
+    assert answer["replicas"][0]["startedAt"] == "2025-11-24T16:00:00Z"
+    assert answer["services"] == {"services": 2, "endpoints": 5, "readyEndpoints": 4}
+    assert "staleSince" not in answer["clusters"][0]
+
+
+async def test_events_are_one_line_each(capsys: pytest.CaptureFixture[str], replica: FakeReplica) -> None:
+    _, out, _ = await answered(capsys, replica, "events")
+    assert words(out)[0][1:] == ["ServiceFailingOver", "Service", "bookinfo/ratings:", "bookinfo/ratings"]
+
+
+async def test_followed_events_come_as_they_happen_until_interrupted(replica: FakeReplica) -> None:
+    async with serving(replica) as address:
+        process = await asyncio.create_subprocess_exec(
+            TIDEOVER, "events", "--follow", "-o", "json", "--server", address, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        assert json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["number"] == 1
+        replica.happen("db/pg")
+        assert json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["object"] == "Service db/pg"
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+async def test_watched_status_outlives_the_control_plane_until_interrupted(
+    replica: FakeReplica, tmp_path: Path
+) -> None:
+    log = tmp_path / "out"
+    async with serving(replica) as address:
+        with log.open("wb") as out:
+            process = await asyncio.create_subprocess_exec(
+                TIDEOVER, "status", "--watch", "--server", address, stdout=out, stderr=out,
+                env={"TTY_COMPATIBLE": "1", "TERM": "xterm", "COLUMNS": "150", "LINES": "50"},
+            )  # fmt: skip
+        await until(lambda: "bookinfo/ratings:9080" in log.read_text(), 20, log.read_text)
+    await until(lambda: "as of a moment ago: no control plane answers" in log.read_text(), 20, log.read_text)
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["endpoints", "bookinfo/rating"], 1, "did you mean bookinfo/ratings?"),
+        (["endpoints", "ratings"], 2, "write NAMESPACE/NAME"),
+        (["services", "-n", "bokinfo"], 1, "did you mean bookinfo?"),
+        (["clients", "show", "sidecar-9"], 1, "did you mean"),
+        (["explain", "bookinfo/ratings"], 2, "--from"),
+        (["explain", "bookinfo/ratings", "--from", "a/b/c/d"], 2, "more than three parts"),
+        (["explain", "bookinfo/ratings", "--from", "a", "--labels", "app"], 2, "not KEY=VALUE"),
+        (["explain", "bookinfo/ratings:1", "--from", "a"], 1, "it has 9080"),
+        (["explain", "bookinfo/ratings", "--cluster", "pariss"], 1, "did you mean paris?"),
+        (["events", "--after", "-1"], 2, "no number of an event"),
+        (["status", "-o", "xml"], 2, "xml"),
+        (["status", "--watch", "-o", "json"], 2, "events --follow"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+async def test_a_bad_question_ends_with_its_code_and_one_line(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica, arguments: list[str], code: int, says: str
+) -> None:
+    ended, out, err = await answered(capsys, replica, *arguments)
+    assert (ended, out) == (code, "")
+    assert err.count("\n") == 1
+    assert says in err
+
+
+@pytest.mark.parametrize("arguments", READING, ids=lambda arguments: " ".join(arguments[:2]))
+def test_nobody_there_is_code_3_and_says_what_to_do(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: nothing answers here
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert run([*arguments, "--server", address]) == 3
+    err = capsys.readouterr().err
+    assert f"no control plane answers at {address}" in err
+    assert "--server or TIDEOVER_SERVER" in err
+    assert err.count("\n") == 1
+
+
+async def test_the_environment_names_the_server_and_a_unix_socket_will_do(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"unix:{tmp_path}/admin.sock"
+    monkeypatch.setenv("TIDEOVER_SERVER", address)
+    async with serving(replica, address):
+        assert await asyncio.to_thread(run, ["services"]) == 0
+    assert "bookinfo/ratings" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("server", ["somewhere", "h:99999", "unix:relative"])
+def test_an_address_that_is_none_is_wrong_use(capsys: pytest.CaptureFixture[str], server: str) -> None:
+    assert run(["status", "--server", server]) == 2
+    assert "--server: " in capsys.readouterr().err
+
+
+def test_tls_files_that_are_not_there_are_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEOVER_CA", "/nowhere/ca.pem")
+    assert run(["status"]) == 2
+    assert "cannot read /nowhere/ca.pem" in capsys.readouterr().err
+
+
+async def test_help_names_every_command_of_the_contract_and_no_reader_is_no_error() -> None:
+    answer = await command("--help")
+    assert answer.code == 0
+    for name in ("run", "demo", "check", "bootstrap", "status", "services", "endpoints", "clients", "events",
+                 "explain", "simulate", "config"):  # fmt: skip
+        assert f"\n  {name} " in answer.out
+    line = f"{TIDEOVER} bootstrap envoy | true"
+    process = await asyncio.create_subprocess_shell(line, stderr=asyncio.subprocess.PIPE)
+    _, err = await asyncio.wait_for(process.communicate(), 20)
+    assert err == b""
+
+
+async def test_help_loads_nothing_heavy() -> None:
+    heavy = [
+        "rich",
+        "grpc",
+        "pydantic",
+        "yaml",
+        "google.protobuf",
+        "envoy",
+        "aiohttp",
+        "asyncio",
+        "structlog",
+    ]
+    script = (
+        "import sys; from tideover_app.cli.program import run; code = run(['--help']); "
+        f"print([m for m in {heavy} if m in sys.modules]); sys.exit(code)"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 20)
+    assert out.decode().splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("arguments", [[], ["bootstrap"], ["config"]], ids=["alone", "bootstrap", "config"])
+def test_a_command_without_its_part_prints_help_and_is_wrong_use(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert run(arguments) == 2
+    assert capsys.readouterr().err.startswith("Usage: tideover")
+
+
+def test_an_unknown_command_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["stauts"]) == 2
+    assert "stauts" in capsys.readouterr().err
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("tideover 0.")
+
+
+def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "schema"]) == 0
+    assert "clusters" in json.loads(capsys.readouterr().out)["properties"]
+
+
+def test_every_command_has_a_summary() -> None:
+    commands = [*program.registered_commands, *program.registered_groups]
+    assert len(commands) == 12
+    assert all(c.help or c.callback is None or c.callback.__doc__ for c in commands)

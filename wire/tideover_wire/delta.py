@@ -7,7 +7,6 @@ from typing import Any
 from .codec import SPLIT_BYTES, delta_response
 from .events import Event
 from .resource import View
-from .subscription import WILDCARD, Change
 from .substream import Substream
 
 
@@ -19,13 +18,10 @@ class DeltaSubstream(Substream):
     def on_request(self, request: Any) -> list[Event]:
         """Subscriptions count whatever the nonce is (D1); the nonce only acknowledges."""
         first = not self.subscription.asked
-        wildcard_before = self.subscription.wildcard
         change = self.subscription.update(
             tuple(request.resource_names_subscribe), request.resource_names_unsubscribe
         )
         events = self._apply(change)
-        if wildcard_before and self.subscription.wildcard:
-            self._answer_unsubscribed(change)
         if first and request.initial_resource_versions:
             self._inherit(dict(request.initial_resource_versions))
         if request.response_nonce:
@@ -37,11 +33,10 @@ class DeltaSubstream(Substream):
             events += self._acknowledged(request.response_nonce, error)
         return events
 
-    def _answer_unsubscribed(self, change: Change) -> None:
-        """A name dropped while the wildcard stays may still be covered by it: say which (D5)."""
-        for name in change.dropped:
-            if name not in self.subscription.names and name != WILDCARD:
-                self._owed.add(name)
+    def _unsubscribed(self, name: str) -> None:
+        super()._unsubscribed(name)
+        if self.subscription.wildcard:
+            self._owed.add(name)  # say whether the wildcard covers it (D5)
 
     def _inherit(self, versions: dict[str, str]) -> None:
         """A reconnecting client says what it has: only differences are sent (D2, D7)."""

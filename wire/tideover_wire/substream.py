@@ -155,7 +155,10 @@ class Substream(ABC):
 
     def _unsubscribed(self, name: str) -> None:
         self._owed.discard(name)
-        self._forget((name,))
+        if self.subscription.wildcard:
+            self._touched.append((name,))  # it may still be covered, or be gone for this client
+        else:
+            self._forget((name,))
 
     def _forget(self, names: Iterable[str]) -> None:
         for name in names:

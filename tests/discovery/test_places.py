@@ -35,6 +35,7 @@ CLUSTER = Locality("eu", "eu-1", "rack-0")
         ("", Locality(), "eu-3", "eu/eu-3/"),
         ("", Locality(), "", "eu/eu-1/rack-0"),
         (".us-2", None, "", "eu/us-2/"),
+        ("us", None, "eu-3", "us//"),
     ],
 )
 def test_locality_precedence(pod: str, node: Locality | None, zone: str, expected: str) -> None:

@@ -20,7 +20,7 @@ MAX_DEPTH = 16
 # Files are deleted one by one: until it has been quiet for so long, a deletion may be that of the folder
 REMOVAL_GRACE_S = 1.0
 # A file that is written in place, not replaced, is read once it has kept still for so long
-SETTLE_S = 0.03
+SETTLE_S = 0.1
 
 Signature = tuple[int, int, int, int, int]
 

@@ -24,11 +24,14 @@ def node_locality(labels: Mapping[str, str]) -> Locality:
 
 @lru_cache(maxsize=4096)
 def endpoint_locality(pod: str, node: Locality | None, zone: str, cluster: Locality) -> Locality:
-    """The pod's label, else its node's, else the slice's zone, else the cluster's; each part in turn.
+    """The pod's label; else its node's, else the slice's zone, else the cluster's, each part in turn.
 
     `pod` is the label istio-locality: `region.zone.subzone`, or with slashes.
     """
-    said = _pod_locality(pod) or node or Locality()
+    if pod:
+        label = _pod_locality(pod)
+        return Locality(label.region or cluster.region, label.zone, label.subzone)
+    said = node or Locality()
     region = said.region or cluster.region
     found = said.zone or zone
     if not found and region == cluster.region:
@@ -36,9 +39,7 @@ def endpoint_locality(pod: str, node: Locality | None, zone: str, cluster: Local
     return Locality(region, found, said.subzone)
 
 
-def _pod_locality(label: str) -> Locality | None:
-    if not label:
-        return None
+def _pod_locality(label: str) -> Locality:
     parts = label.split("/" if "/" in label else ".", 2)
     return Locality(*parts)
 

@@ -83,6 +83,8 @@ def read(path: Path) -> Written:
         # what is missing at the end is missing in the last line, not in one after it
         line = min(mark.line + 1, max(1, len(text.splitlines()))) if mark else 0
         raise ConfigError([Flaw(path, line, (), message)]) from error
+    except RecursionError as error:
+        raise ConfigError([Flaw(path, 0, (), "is nested too deeply")]) from error
     finally:
         loader.dispose()
     if not isinstance(value, dict):

@@ -7,10 +7,13 @@ state folder cannot be had; 70 when the watchdog ended it.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +22,13 @@ from tideover_discovery.files import ManifestSource
 from tideover_discovery.watch import Source
 
 from . import config as configuration
-from .config import Cluster, Config, ConfigError, Flaw
+from .config import Cluster, Config, ConfigError
 from .metrics import Gauges, Metrics
 from .replica import Kind
 from .run_listen import ListenError
 from .run_log import start_logging, tell
 from .run_policies import STATE_NAME, PolicyWatch
-from .run_reload import ConfigWatch
+from .run_reload import STAYS, ConfigWatch, applied, changed_live, needs_restart, refused
 from .run_replica import RunningReplica
 from .run_servers import Servers, warn_of_dangers
 from .run_sources import Sources, locality
@@ -36,6 +39,9 @@ from .snapshot import StateFolder, StateInUseError
 from .snapshot_past import remembered
 
 REFUSED, NOT_STARTED = 2, 1
+# a source that hangs holds a thread; saving and answering must find another
+MOST_THREADS = 64
+LEAVE_AFTER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ SOURCES = (SourceKind(serves=lambda cluster: cluster.manifests is not None, open
 
 def run(path: Path | str) -> int:
     """Run until told to stop; the exit code. What is refused is said on stderr."""
+    faulthandler.enable()
     try:
         config = load(Path(path))
         return asyncio.run(_Run(config).serve())
@@ -99,6 +106,7 @@ class _Run:
 
     async def serve(self) -> int:
         """Until a signal says stop; the exit code."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MOST_THREADS, "blocking"))
         self.state = StateFolder(self.config.state)
         problem = await asyncio.to_thread(self.state.open)
         try:
@@ -113,7 +121,17 @@ class _Run:
         finally:
             self.state.close()
         self.log.info("Stopped", message="streams ended, state saved")
+        await self._leave_hanging_threads()
         return 0
+
+    async def _leave_hanging_threads(self) -> None:
+        """A thread that hangs in a dead file system can never be joined: end without it."""
+        try:
+            async with asyncio.timeout(LEAVE_AFTER_S):
+                await asyncio.get_running_loop().shutdown_default_executor()
+        except TimeoutError:
+            self.log.warning("Left", message="a source hangs in a read; ended without waiting for it")
+            os._exit(0)
 
     def _remember(self, problem: Problem | None) -> None:
         """Make everything that lives from facts, beginning with what was known before."""
@@ -145,15 +163,16 @@ class _Run:
             self.world.touch = self.servers.xds.touch
             watch = ConfigWatch(self.config.path, self._again)
             self._handle_signals(watch)
-            owned = [
-                tasks.create_task(self.world.run(self.sources, self.policies), name="world"),
-                tasks.create_task(self.world.tell(), name="journal"),
-                tasks.create_task(self.keeper.run(), name="state"),
-                tasks.create_task(watchdog.beat(), name="heartbeat"),
-                tasks.create_task(watch.run(), name="configuration"),
-                tasks.create_task(self._watch_tls(), name="tls"),
-                tasks.create_task(self._end_grace(), name="grace"),
-            ]
+            work = {
+                "world": lambda: self.world.run(self.sources, self.policies),
+                "journal": self.world.tell,
+                "state": self.keeper.run,
+                "configuration": watch.run,
+                "tls": self._watch_tls,
+                "grace": self._end_grace,
+            }
+            owned = [tasks.create_task(self._keep(name, one), name=name) for name, one in work.items()]
+            owned.append(tasks.create_task(watchdog.beat(), name="heartbeat"))
             self.sources.start(tasks)
             self.policies.start(tasks)
             watchdog.start()
@@ -169,6 +188,17 @@ class _Run:
             for task in owned:
                 task.cancel()
             self.world.tell_now()
+
+    async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it again when it fails by an error of the program: clients are served all the same."""
+        while True:
+            try:
+                return await work()
+            except Exception as error:  # what only tells or saves must not end the serving
+                self.log.exception("TaskFailed", object=name)
+                failed = f"failed: {type(error).__name__}: {error}"
+                self.replica.note(f"task {name}", [Problem(f"Task {name}", failed, "started again")])
+                await asyncio.sleep(1)
 
     def _open_source(self, cluster: Cluster, before: ClusterFacts | None) -> Source:
         kind = next(kind for kind in SOURCES if kind.serves(cluster))
@@ -191,21 +221,19 @@ class _Run:
             new = load(path)
         except ConfigError as error:
             self.gauges.configurations_refused += 1
-            said = "the configuration before stays in use"
-            self.replica.note("configuration", [_problem(flaw, said) for flaw in error.flaws])
-            self.replica.journal.add(
-                Kind.CONFIGURATION_REFUSED, "Configuration", f"{reason}: {error}; {said}"
-            )
+            self.replica.note("configuration", refused(error))
+            message = f"{reason}: {error}; {STAYS}"
+            self.replica.journal.add(Kind.CONFIGURATION_REFUSED, "Configuration", message)
             self.world.changed()
             return
-        self.replica.note("configuration", _needs_restart(self.config, new))
-        said_all = self.sources.apply(new.clusters) + self.policies.apply(new.policies)
-        said_all += [f"{key} changed" for key in LIVE if getattr(self.config, key) != getattr(new, key)]
-        waiting = [problem.message for problem in _needs_restart(self.config, new)]
-        self.config = _applied(self.config, new)
+        waiting = needs_restart(self.config, new)
+        said = [*self.sources.apply(new.clusters), *self.policies.apply(new.policies)]
+        said += [*changed_live(self.config, new), *(problem.message for problem in waiting)]
+        self.config = applied(self.config, new)
         self.gauges.configurations_applied += 1
+        self.replica.note("configuration", waiting)
         self.world.configure(self.config)
-        message = f"{reason}: {'; '.join([*said_all, *waiting]) or 'nothing changed'}"
+        message = f"{reason}: {'; '.join(said) or 'nothing changed'}"
         self.replica.journal.add(Kind.CONFIGURATION_APPLIED, "Configuration", message)
 
     async def _end_grace(self) -> None:
@@ -217,38 +245,15 @@ class _Run:
         """Look after TLS files, once a second, also while nobody connects."""
         tls = self.servers.tls
         while tls is not None:
-            if tls.refresh():
+            tls.refresh()  # a handshake may have been first
+            if tls.rotations != self.gauges.tls_rotations:
+                self.gauges.tls_rotations = tls.rotations
                 self.log.info("TlsRotated", message="new connections get the new certificate")
-            self.gauges.tls_rotations = tls.rotations
             said = "the certificate read before stays in use"
             problems = [Problem("TLS material", tls.problem, said)] if tls.problem else []
             if self.replica.note("tls", problems):
                 self.world.changed()
             await asyncio.sleep(1)
-
-
-LIVE = ("sameness", "root_namespace")
-
-
-def _problem(flaw: Flaw, consequence: str) -> Problem:
-    return Problem("Configuration", flaw.said, consequence, flaw.where)
-
-
-def _applied(old: Config, new: Config) -> Config:
-    """What is in use after a reload: the old, with what can be applied live from the new."""
-    changes = {key: getattr(new, key) for key in ("clusters", "policies", *LIVE)}
-    return old.model_copy(update=changes)
-
-
-def _needs_restart(old: Config, new: Config) -> list[Problem]:
-    """Keys that differ and cannot be applied live."""
-    live = {"clusters", "policies", *LIVE}
-    return [
-        Problem("Configuration", f"{key} needs a restart", "the value before stays in use", str(old.path))
-        for name, field in type(new).model_fields.items()
-        if name not in live and getattr(old, name) != getattr(new, name)
-        for key in [field.alias or name]
-    ]
 
 
 def _refused(message: str, code: int) -> int:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from tideover_core.model import ClusterFacts, Locality, Problem
 from tideover_discovery.files import Policies, PolicySource
 from tideover_discovery.files.folder import manifest_files
@@ -106,6 +108,7 @@ class PolicyWatch:
                 await source.run()
                 self._failure = "it ended by itself"
             except Exception as error:  # noqa: BLE001 - a fault in one source must not end the others
+                structlog.get_logger().exception("SourceFailed", object="Policies")
                 self._failure = f"{type(error).__name__}: {error}"
             self._changed()
             await asyncio.sleep(RESTART_AFTER_S)

@@ -1,4 +1,4 @@
-"""Noticing that `tideover.yaml` should be read again: SIGHUP, or a change of the file."""
+"""Reading `tideover.yaml` again: when (SIGHUP, a change of the file), and what of it applies live."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+from tideover_core.model import Problem
+
+from .config import Config, ConfigError
+
 LOOK_EVERY_MS = 50
+STAYS = "the configuration before stays in use"
+# besides clusters and policies, which `Sources` and `PolicyWatch` exchange
+_MERGED = ("sameness", "root_namespace")
+_LIVE = ("clusters", "policies", *_MERGED)
 
 
 class ConfigWatch:
@@ -53,3 +61,37 @@ def _digest(path: Path) -> bytes:
         return sha256(path.read_bytes()).digest()
     except OSError:
         return b""
+
+
+def applied(old: Config, new: Config) -> Config:
+    """What is in use after a reload: the old, with what can be applied live from the new."""
+    return old.model_copy(update={name: getattr(new, name) for name in _LIVE})
+
+
+def changed_live(old: Config, new: Config) -> list[str]:
+    """What changed that only the merge reads, in words."""
+    return [f"{_written(name)} changed" for name in _MERGED if getattr(old, name) != getattr(new, name)]
+
+
+def needs_restart(old: Config, new: Config) -> list[Problem]:
+    """Keys that differ and cannot be applied live."""
+    return [
+        Problem(
+            "Configuration",
+            f"{_written(name)} needs a restart",
+            "the value before stays in use",
+            str(old.path),
+        )
+        for name in type(new).model_fields
+        if name not in _LIVE and getattr(old, name) != getattr(new, name)
+    ]
+
+
+def refused(error: ConfigError) -> list[Problem]:
+    """The flaws of a file that is not used."""
+    return [Problem("Configuration", flaw.said, STAYS, flaw.where) for flaw in error.flaws]
+
+
+def _written(name: str) -> str:
+    """The key as users write it."""
+    return Config.model_fields[name].alias or name

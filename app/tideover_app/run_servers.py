@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import structlog
@@ -62,9 +63,7 @@ class Servers:
 
     async def stop(self) -> None:
         """End every stream with OK, and close everything."""
-        await self.xds.stop(GRACE_S)
-        await self._admin.stop(GRACE_S)
-        await self._http_stop()
+        await asyncio.gather(self.xds.stop(GRACE_S), self._admin.stop(GRACE_S), self._http_stop())
         if self._http_socket is not None:
             self._http_socket.close()
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from tideover_core.latest import Latest
 from tideover_core.model import ClusterFacts, Locality, Problem, SourceStatus
 from tideover_discovery.watch import Source
@@ -129,6 +131,7 @@ class Sources:
                 await watched.source.run()
                 watched.failure = "it ended by itself"
             except Exception as error:  # noqa: BLE001 - a fault in one source must not end the others
+                structlog.get_logger().exception("SourceFailed", object=f"Cluster {watched.cluster.name}")
                 watched.failure = f"{type(error).__name__}: {error}"
             watched.failed_at_s = time.time()
             self._changed()

@@ -40,7 +40,7 @@ class Watchdog:
         self._end = end or end_process
         self._beats = 0
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     async def beat(self) -> None:
         """Show that the loop lives, until cancelled; also measures its lag."""
@@ -60,13 +60,17 @@ class Watchdog:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _watch(self) -> None:
+    def _run(self) -> None:
+        self.watch(time.monotonic, self._stopped.wait)
+
+    def watch(self, clock: Callable[[], float], nap: Callable[[float], bool]) -> None:
+        """Look again after each `nap`, until one returns True or the loop has been silent for too long."""
         silent_s, seen = 0.0, self._beats
-        while not self._stopped.is_set():
-            before = time.monotonic()
-            if self._stopped.wait(self._check_every_s):
+        while True:
+            before = clock()
+            if nap(self._check_every_s):
                 return
-            napped_s = min(time.monotonic() - before, 2 * self._check_every_s)
+            napped_s = min(clock() - before, 2 * self._check_every_s)
             if self._beats != seen:
                 silent_s, seen = 0.0, self._beats
                 continue

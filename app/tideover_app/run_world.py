@@ -9,6 +9,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import structlog
+
 from tideover_core import presence
 from tideover_core.model import ClusterFacts, Problem
 from tideover_core.world import Mesh, Sameness, World, merge
@@ -73,6 +75,7 @@ class WorldKeeper:
                 world = self._merged(sources, policies)
                 changes = self.cache.update(world)
         except Exception as error:  # noqa: BLE001 - whatever it is: clients keep what they have (law 1)
+            structlog.get_logger().exception("WorldNotMerged")
             message = f"cannot be merged: {type(error).__name__}: {error}"
             self._replica.note("world", [Problem("World", message, "the world before stays in use")])
         else:

@@ -10,13 +10,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import yaml
 
 from support.admin import FakeReplica, connected, serving, two_clusters
+from support.certificates import Authority
 from support.tideover import TIDEOVER, command
 from support.wait import until
 from tideover_app.cli.program import program, run
+from tideover_app.demo import DemoOptions
 from tideover_app.replica import Readiness
 from tideover_core.latest import Latest
 from tideover_core.model import Problem, SourceStatus
@@ -283,6 +286,47 @@ def test_tls_files_that_are_not_there_are_named(
     monkeypatch.setenv("TIDEOVER_CA", "/nowhere/ca.pem")
     assert run(["status"]) == 2
     assert "cannot read /nowhere/ca.pem" in capsys.readouterr().err
+
+
+async def test_mutual_tls_with_files_named_in_the_environment(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority()
+    ours = authority.issue("tideover")
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    authority.issue("operator").write(tmp_path / "cert.pem", tmp_path / "key.pem")
+    credentials = grpc.ssl_server_credentials(
+        [(ours.key, ours.cert)], authority.pem, require_client_auth=True
+    )
+    monkeypatch.setenv("TIDEOVER_SERVER_NAME", "tideover.test")
+    monkeypatch.setenv("TIDEOVER_CA", str(tmp_path / "ca.pem"))
+    async with serving(replica, credentials=credentials) as address:
+        line = ["services", "--server", address]
+        assert await asyncio.to_thread(run, line) == 3  # it asks for a certificate
+        monkeypatch.setenv("TIDEOVER_CERT", str(tmp_path / "cert.pem"))
+        assert await asyncio.to_thread(run, line) == 2  # of which the key is missing
+        monkeypatch.setenv("TIDEOVER_KEY", str(tmp_path / "key.pem"))
+        assert await asyncio.to_thread(run, line) == 0
+    captured = capsys.readouterr()
+    assert "bookinfo/ratings" in captured.out
+    assert "TIDEOVER_CERT and TIDEOVER_KEY go together" in captured.err
+
+
+async def test_run_refuses_a_configuration_as_wrong_use(tmp_path: Path) -> None:
+    answer = await command("run", "-c", str(tmp_path / "nothing.yaml"))
+    assert answer.code == 2
+    assert "nothing.yaml" in answer.err
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_demo_passes_its_options_on_and_ends_with_its_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int
+) -> None:
+    asked: list[DemoOptions] = []
+    monkeypatch.setattr("tideover_app.demo.run.run_demo", lambda options: asked.append(options) or code)
+    assert run(["demo", "--fast", "--folder", str(tmp_path)]) == code
+    assert asked == [DemoOptions(fast=True, keep=False, folder=tmp_path)]
 
 
 async def test_help_names_every_command_of_the_contract_and_no_reader_is_no_error() -> None:

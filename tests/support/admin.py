@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import grpc
+
 from tideover_app.admin_server import AdminServer
 from tideover_app.replica import Connected, Happening, Kind, Readiness
 from tideover_core.latest import Latest
@@ -118,10 +120,12 @@ class FakeReplica:
 
 
 @asynccontextmanager
-async def serving(replica: FakeReplica, address: str = "127.0.0.1:0") -> AsyncIterator[str]:
+async def serving(
+    replica: FakeReplica, address: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None
+) -> AsyncIterator[str]:
     """The admin server of that replica; its address."""
     server = AdminServer(replica)
-    port = server.add_port(address)
+    port = server.add_port(address, credentials)
     await server.start()
     try:
         yield address if address.startswith("unix:") else f"127.0.0.1:{port}"

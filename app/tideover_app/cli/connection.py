@@ -30,7 +30,7 @@ Server = Annotated[
     typer.Option(
         "--server",
         envvar="TIDEOVER_SERVER",
-        help="The admin address: HOST:PORT or unix:/path. TLS: TIDEOVER_CA, TIDEOVER_CERT, TIDEOVER_KEY.",
+        help="The admin address: HOST:PORT or unix:/path. For TLS see docs/cli.md.",
     ),
 ]
 
@@ -98,7 +98,9 @@ def _channel(server: str) -> grpc.Channel:
     ca, cert, key = (_read(path) for path in paths)
     if ca is None or (cert is None) != (key is None):
         raise wrong_use("TLS needs TIDEOVER_CA; TIDEOVER_CERT and TIDEOVER_KEY go together")
-    return grpc.secure_channel(server, grpc.ssl_channel_credentials(ca, key, cert), options=_OPTIONS)
+    name = os.environ.get("TIDEOVER_SERVER_NAME", "")
+    options = [*_OPTIONS, ("grpc.ssl_target_name_override", name)] if name else _OPTIONS
+    return grpc.secure_channel(server, grpc.ssl_channel_credentials(ca, key, cert), options=options)
 
 
 def _read(path: str) -> bytes | None:

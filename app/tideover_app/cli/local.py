@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from .failure import Code, Failure
-
 ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The configuration file.")]
 DEFAULT_CONFIG = Path("tideover.yaml")
 config_commands = typer.Typer(help="About tideover.yaml.", no_args_is_help=True)
@@ -17,14 +15,9 @@ config_commands = typer.Typer(help="About tideover.yaml.", no_args_is_help=True)
 
 def run_command(config: ConfigFile = DEFAULT_CONFIG) -> int:
     """Run the control plane."""
-    from tideover_app.config import ConfigError
     from tideover_app.run import run
 
-    try:
-        result = run(config)
-    except ConfigError as error:
-        raise Failure(Code.NO, str(error)) from None
-    return result if isinstance(result, int) else Code.DONE
+    return run(config)
 
 
 def demo_command(

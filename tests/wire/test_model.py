@@ -170,7 +170,9 @@ class Model(RuleBasedStateMachine):
     @rule(most=st.integers(1, 5))
     def the_server_writes(self, most: int) -> None:
         for _ in range(most):
+            pending = self.stream.pending
             raw = self.stream.next_response(self.view)
+            assert pending or raw is None, "said to have nothing to say"
             if raw is None:
                 break
             self.pending.append((raw, self.view.complete))
@@ -231,7 +233,7 @@ class Model(RuleBasedStateMachine):
     def it_settles(self) -> None:
         self.all_sources_are_known()
         for _ in range(200):
-            raw = self.stream.next_response(self.view)
+            raw = self.stream.next_response(self.view) if self.stream.pending else None
             if raw is not None:
                 self.pending.append((raw, self.view.complete))
             if self.pending:

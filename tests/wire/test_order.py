@@ -153,6 +153,21 @@ def test_o3_a_late_ack_of_an_older_delta_response_still_counts() -> None:
 
 
 @BOTH
+def test_nothing_is_pending_after_a_plain_ack(variant: Variant) -> None:
+    talk = Talk(variant, FakeView(eds={"a": "a=1"}))
+    assert not talk.stream.pending
+    ask = talk.delta if variant is Variant.DELTA else talk.sotw
+    ask(EDS, "a")
+    assert talk.stream.pending
+    (said,) = talk.hear()
+    assert not talk.stream.pending
+    ask(EDS, *(() if variant is Variant.DELTA else ("a",)), nonce=said.nonce)
+    assert not talk.stream.pending
+    talk.touch(eds={"a"})
+    assert talk.stream.pending
+
+
+@BOTH
 def test_o4_a_response_is_made_for_the_subscription_as_it_is_when_sent(variant: Variant) -> None:
     talk = Talk(variant, FakeView(eds={"a": "a=1", "b": "b=1"}))
     ask = talk.delta if variant is Variant.DELTA else talk.sotw

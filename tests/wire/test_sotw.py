@@ -142,6 +142,17 @@ def test_s4_after_the_silence_a_change_is_sent_whole() -> None:
     assert [one.resources for one in again.hear()] == [{"a": "a=2", "b": "b=1"}]
 
 
+def test_s4_a_set_that_was_let_go_before_the_answer_is_sent() -> None:
+    talk = sotw(FakeView(cds={"a": "a=1"}))
+    talk.sotw(CDS, "*")
+    (said,) = talk.hear()
+    again = sotw(talk.view)
+    again.sotw(CDS, "*", version=said.version)
+    again.sotw(CDS, version=said.version)
+    again.sotw(CDS, "*", version=said.version)
+    assert [one.names for one in again.hear()] == [["a"]]
+
+
 def test_s4_names_are_sent_again_after_a_reconnect() -> None:
     talk = sotw(FakeView(cds={"a": "a=1", "b": "b=1"}, eds={"a": "a=1"}))
     talk.sotw(EDS, "a")

@@ -8,6 +8,7 @@ from typing import Any
 from .codec import SPLIT_BYTES, set_version, sotw_response
 from .events import Event
 from .resource import Resource, TypeUrl, View
+from .subscription import WILDCARD, Change
 from .substream import Batch, Substream
 
 _WHOLE_SET = frozenset({TypeUrl.CLUSTER.value, TypeUrl.LISTENER.value})
@@ -87,6 +88,11 @@ class WholeSetSubstream(SotwSubstream):
         super()._reconnected(version)
         self._claimed = version
 
+    def _apply(self, change: Change) -> list[Event]:
+        if WILDCARD in change.dropped:
+            self._claimed = ""  # with the wildcard it let go of that set
+        return super()._apply(change)
+
     def _error(self, request: Any) -> str | None:
         # Envoy sends a late NACK with the newer nonce: the version tells that it was accepted (E2)
         if request.version_info == self._last_version:
@@ -95,7 +101,8 @@ class WholeSetSubstream(SotwSubstream):
 
     def additions(self, view: View, nonce: str) -> tuple[bytes, tuple[str, ...]] | None:
         """The whole set when anything in it is new, changed, or asked for and missing."""
-        if self._claimed and not view.complete and not self._safe_to_answer(view):
+        reconnected = self._claimed or self._inherited
+        if reconnected and not view.complete and not self._safe_to_answer(view):
             self._withheld = True
             return None
         batch = self._collect(view)

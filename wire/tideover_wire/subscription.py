@@ -87,11 +87,14 @@ class Subscription:
             self._legacy = not self._only_named
         self._asked = True
         self._legacy = self._legacy and not names
-        wanted = dict.fromkeys(names)
+        wanted = set(names)
         wildcard = self._legacy or WILDCARD in wanted
-        wanted.pop(WILDCARD, None)
-        added = [name for name in wanted if name not in self.names]
-        dropped = [name for name in self.names if name not in wanted]
+        wanted.discard(WILDCARD)
+        added: list[str] = []
+        dropped: list[str] = []
+        if wanted != self.names:  # most requests only acknowledge
+            added = sorted(wanted - self.names)
+            dropped = sorted(self.names - wanted)
         if wildcard and not self.wildcard:
             added.append(WILDCARD)
         if self.wildcard and not wildcard:

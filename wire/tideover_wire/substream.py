@@ -220,7 +220,6 @@ class Substream(ABC):
             if resource is None:
                 self._absent(name, batch, complete)
                 continue
-            self._gone.discard(name)
             if name not in self._owed and self.sent.get(name) == resource.version:
                 if self.sent[name] is not resource.version:
                     self._note_sent(resource)  # the client's words for the same

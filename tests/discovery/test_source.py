@@ -223,6 +223,29 @@ spec: {host: ratings, trafficPolicy: {loadBalancer: {localityLbSetting: {distrib
 """
 
 
+@pytest.mark.parametrize("broken", ["Moon", "{["])
+async def test_policies_of_an_earlier_life_count_where_a_file_is_broken_from_the_start(
+    tmp_path: Path, broken: str
+) -> None:
+    folder = ClusterFolder(tmp_path / "policies")
+    folder.write_text("a.yaml", POLICY % ("Region", 80))
+    before = PolicySource(folder.path)
+    async with running(before):
+        known = await until(lambda: before.policies.value.known and before.policies.value)
+    folder.write_text("a.yaml", POLICY % (broken, 80))
+    found = PolicySource(folder.path, initial=known)
+    assert found.policies.value is known
+    async with running(found):
+        await until(lambda: found.policies.value.problems)
+        assert found.policies.value.failover_policies == known.failover_policies
+        assert found.policies.value.destination_rules == known.destination_rules
+        folder.write_text("a.yaml", (POLICY % ("Cluster", 80)).partition("---")[0])
+        await until(lambda: not found.policies.value.problems)
+        (policy,) = found.policies.value.failover_policies
+        assert str(policy.settings.scope) == "Cluster"
+        assert found.policies.value.destination_rules == ()
+
+
 async def test_policies_are_followed_and_a_refused_one_keeps_its_last_good_version(tmp_path: Path) -> None:
     folder = ClusterFolder(tmp_path / "policies")
     found = PolicySource(folder.path)

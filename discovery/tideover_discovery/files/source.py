@@ -84,12 +84,25 @@ class Policies:
 
 
 class PolicySource:
-    """Policies of the whole mesh from a folder or file; `path` vanishing leaves them as they were."""
+    """Policies of the whole mesh from a folder or file; `path` vanishing leaves them as they were.
 
-    def __init__(self, path: Path | str) -> None:
+    `initial` are those of an earlier life: they count until the files have been listed, and after that
+    wherever a file or policy is broken that was never good in this life.
+    """
+
+    def __init__(self, path: Path | str, *, initial: Policies | None = None) -> None:
         self._folder = Folder(Path(path))
-        self._assembled = Assembled(ClusterFacts("", "", Locality()))
-        self.policies: Latest[Policies] = Latest(Policies())
+        before = initial or Policies()
+        self._assembled = Assembled(
+            ClusterFacts(
+                "",
+                "",
+                Locality(),
+                destination_rules=before.destination_rules,
+                failover_policies=before.failover_policies,
+            )
+        )
+        self.policies: Latest[Policies] = Latest(before)
 
     async def run(self) -> None:
         """List, then watch, until cancelled. Trouble is a problem, never an exception."""

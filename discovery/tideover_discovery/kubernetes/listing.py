@@ -68,6 +68,7 @@ def _with(found: Listing, fault: Broken, items: dict[Key, Item], previous: Listi
         items.update(stay)
         consequence = "what it said before stays" if stay else "ignored until it is mended"
         unsure = unsure or (fault.hides and fault.file not in found.whole)
+        doubtful |= {key} if key is not None and key not in items else set()
     problem = Problem(str(key or fault.file), fault.message, consequence, fault.where)
     hidden = fault.hides and (unsure != found.unsure or doubtful != found.doubtful)
     doubt = found.doubt or (f"{fault.where}: {fault.message}" if hidden else "")

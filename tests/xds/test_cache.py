@@ -32,8 +32,9 @@ from tideover_core.policy import (
 from tideover_core.world import Mesh, World
 from tideover_wire.resource import Resource, TypeUrl
 from tideover_xds import cache as cache_module
-from tideover_xds.cache import Cache, ClientView
+from tideover_xds.cache import Cache
 from tideover_xds.resources import types
+from tideover_xds.views import ClientView
 
 CDS, EDS, LDS, RDS = TypeUrl.CLUSTER, TypeUrl.ENDPOINT, TypeUrl.LISTENER, TypeUrl.ROUTE
 HTTP = "outbound/http"
@@ -292,6 +293,72 @@ def test_completeness_touches_everything() -> None:
     assert cache.view(client()).complete
 
 
+# --- what of clients counts
+
+
+def test_labels_and_nodes_count_as_soon_as_a_policy_reads_them_and_no_longer() -> None:
+    hosts = [
+        endpoint("10.0.0.1", node="n1", labels={"rack": "a"}),
+        endpoint("10.0.0.2", node="n2", labels={"rack": "b"}),
+    ]
+    one = cluster("paris", service("ratings", hosts), service("reviews", hosts))
+
+    def governed(*near: str, previous: World | None = None) -> World:
+        policy = FailoverPolicy("bookinfo", "p", (ServiceKey("bookinfo", "ratings"),), Settings(near=near))
+        return world(one, mesh=Mesh(failover_policies=(policy,) if near else ()), previous=previous)
+
+    cache = Cache(governed())
+    views = [cache.view(client(node=f"n{n}", labels={"rack": rack})) for n, rack in ((1, "a"), (2, "b"))]
+    reviews = "bookinfo/reviews:9080"
+
+    def versions(name: str) -> int:
+        return len({got(view, EDS, name).version for view in views})
+
+    assert (versions(RATINGS), versions(reviews)) == (1, 1)
+    for near in (("rack",), ("node",)):
+        changes = cache.update(governed(*near, previous=cache.world))
+        assert changes is not None
+        assert changes[EDS] == {RATINGS}
+        assert (versions(RATINGS), versions(reviews)) == (2, 1), near
+    cache.update(governed(previous=cache.world))
+    assert versions(RATINGS) == 1
+
+
+def test_a_workload_selector_tells_clients_apart() -> None:
+    selecting = rule(
+        workload_selector={"app": "caller"}, settings=Settings(load_balancing=LoadBalancing.RANDOM)
+    )
+    cache = Cache(ruled(selecting))
+    selected, other = cache.view(client(labels={"app": "caller"})), cache.view(client(labels={"app": "x"}))
+    assert got(selected, CDS, RATINGS).version != got(other, CDS, RATINGS).version
+
+
+@pytest.mark.parametrize(
+    "fields", [{"internal_traffic_local": True}, {"traffic_distribution": "PreferSameNode"}]
+)
+def test_a_service_may_make_the_node_count(fields: dict[str, Any]) -> None:
+    hosts = [endpoint("10.0.0.1", node="n1"), endpoint("10.0.0.2", node="n2")]
+    cache = Cache(world(cluster("paris", service("ratings", hosts))))
+    views = [cache.view(client(node=node)) for node in ("n1", "n2")]
+    assert got(views[0], EDS, RATINGS) is got(views[1], EDS, RATINGS)
+    cache.update(changed(cache.world, "paris", service("ratings", hosts, **fields)))
+    assert got(views[0], EDS, RATINGS).version != got(views[1], EDS, RATINGS).version
+
+
+def test_labels_of_a_node_count_where_a_policy_reads_them() -> None:
+    hosts = [endpoint("10.0.0.1", node="n1"), endpoint("10.0.0.2", node="n2")]
+    policy = FailoverPolicy("bookinfo", "p", (), Settings(near=("rack",)))
+    paris = cluster(
+        "paris", service("ratings", hosts), node_labels={"n1": {"rack": "a"}, "n2": {"rack": "b"}}
+    )
+    cache = Cache(world(paris, mesh=Mesh(failover_policies=(policy,))))
+    view = cache.view(client(node="n1"))
+    before = got(view, EDS, RATINGS)
+    moved = replace(paris, node_labels={"n1": {"rack": "b"}, "n2": {"rack": "b"}}, generation=1)
+    assert cache.update(world(moved, mesh=Mesh(failover_policies=(policy,)), previous=cache.world)) is None
+    assert got(view, EDS, RATINGS).version != before.version
+
+
 # --- places
 
 
@@ -325,15 +392,34 @@ def test_a_client_without_cluster_is_served() -> None:
 # --- bounds
 
 
-def test_nothing_is_kept_for_clients_that_are_gone() -> None:
+def test_nothing_is_kept_for_clients_that_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "_MOST_RECENT", 1)
     cache = Cache(two_clusters())
-    view = cache.view(client(node="n1"))
+    view = cache.view(client())
     for url, name in ((CDS, RATINGS), (EDS, RATINGS), (LDS, HTTP), (RDS, HTTP)):
         got(view, url, name)
-    assert cache.sizes() == (1, 4)
+    assert cache.sizes() == (1, 1, 4)
+    other = cache.view(client(namespace="other"))
+    assert cache.sizes() == (2, 2, 4)
     del view
     gc.collect()
-    assert cache.sizes() == (0, 0)
+    assert cache.sizes() == (1, 1, 0)
+    assert other.complete
+
+
+def test_a_client_that_comes_back_at_once_finds_what_it_had() -> None:
+    cache = Cache(two_clusters())
+    before = got(cache.view(client()), EDS, RATINGS)
+    gc.collect()
+    assert got(cache.view(client()), EDS, RATINGS) is before
+
+
+def test_a_thousand_clients_that_nothing_tells_apart_are_one_group() -> None:
+    cache = Cache(two_clusters())
+    views = [cache.view(client(node=f"n{n}", labels={"pod": str(n)})) for n in range(1000)]
+    for view in views:
+        got(view, EDS, RATINGS)
+    assert cache.sizes() == (1000, 1, 2)
 
 
 def test_names_that_never_existed_are_not_kept() -> None:
@@ -341,7 +427,7 @@ def test_names_that_never_existed_are_not_kept() -> None:
     view = cache.view(client())
     for n in range(100):
         assert view.get(EDS, f"x/y{n}:80") is None
-    assert cache.sizes() == (1, 0)
+    assert cache.sizes() == (1, 1, 0)
 
 
 def test_services_that_came_and_went_are_forgotten() -> None:

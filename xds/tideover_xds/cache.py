@@ -1,39 +1,32 @@
-"""What is served, built when someone asks and kept while someone holds it.
-
-A client reads through its view. A view holds slots: one resource for one group of clients that
-share every byte of it. When a slot's last view goes, so does the slot.
+"""What is served, built when someone asks and kept while someone holds it: the newest world, the
+views of it (`views.py`), and what of it is made once for all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections import OrderedDict
+from collections.abc import Hashable
 from weakref import WeakValueDictionary
 
 from tideover_core.model import ServiceKey, Vantage
 from tideover_core.names import Target
 from tideover_core.policy import Retry
 from tideover_core.resolve import resolve
-from tideover_core.world import Service, World, located
+from tideover_core.world import Service, World
 from tideover_wire.node import Client
-from tideover_wire.resource import Resource, TypeUrl
+from tideover_wire.resource import Resource
 
 from .border import Changes
 from .catalog import Catalog
-from .changes import difference, names
+from .changes import Difference, difference, names
 from .epochs import Epochs
+from .interest import interest
 from .resources.listener import with_usable_ports
 from .resources.route import ServiceHosts, route_table, service_hosts
-from .resources.types import TYPES, Built, Key, ResourceType, Stales, vantage_key
+from .resources.types import Stales
+from .views import ClientView, GroupView, Slots, group_key
 
-
-class Slot:
-    """One resource of one group of clients, and the update in which it was last right."""
-
-    __slots__ = ("__weakref__", "built", "epoch")
-
-    def __init__(self) -> None:
-        self.built: Built | None = None
-        self.epoch = -1
+_MOST_RECENT = 16  # groups kept although their last client has gone: most come back within seconds
 
 
 class Cache:
@@ -43,21 +36,33 @@ class Cache:
         self.world = world
         self.epochs = Epochs()
         self.catalog = Catalog(world)
+        self.interest = interest(world)
+        self.slots = Slots()
         self._views: WeakValueDictionary[Hashable, ClientView] = WeakValueDictionary()
-        self._slots: WeakValueDictionary[Key, Slot] = WeakValueDictionary()
+        self._groups: WeakValueDictionary[Hashable, GroupView] = WeakValueDictionary()
+        self._recent: OrderedDict[Hashable, GroupView] = OrderedDict()
         self._hosts: dict[ServiceKey, tuple[int, ServiceHosts]] = {}
 
     def view(self, client: Client) -> ClientView:
         """The live view of this client; equal clients share one."""
         client = with_usable_ports(client)
-        key = (
-            client.proxyless, client.http_port, tuple(sorted(client.tcp_ports.items())),
-            *vantage_key(client.vantage),
-        )  # fmt: skip
+        key = group_key(client, client.vantage)
         view = self._views.get(key)
         if view is None:
             view = self._views[key] = ClientView(self, client)
         return view
+
+    def group(self, client: Client, vantage: Vantage) -> GroupView:
+        """The view of all clients that want the same ports and stand like this."""
+        key = group_key(client, vantage)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = GroupView(self, client, vantage)
+        self._recent[key] = group
+        self._recent.move_to_end(key)
+        if len(self._recent) > _MOST_RECENT:
+            self._recent.popitem(last=False)
+        return group
 
     def update(self, world: World) -> Changes | None:
         """Take a new world; the names that may have changed for anyone. None: anything may have."""
@@ -68,26 +73,37 @@ class Cache:
         before = self.catalog
         if found.settings:
             self.catalog = Catalog(world)
-        moved = [view for view in list(self._views.values()) if view.relocate(found.nodes, found.places)]
+        self._notice_policies(old, found)
         if old.root_namespace != world.root_namespace:
             self.epochs.everything()
-            return None
-        self.epochs.advance(found, len(world.services))
-        if moved or old.complete != world.complete:
+        else:
+            self.epochs.advance(found, len(world.services))
+        moved = self._relocate(found)
+        if moved or old.complete != world.complete or old.root_namespace != world.root_namespace:
             return None
         catalog = self.catalog
         return names(found, old, world, lambda key: {*before.subsets(key), *catalog.subsets(key)})
 
-    def sizes(self) -> tuple[int, int]:
-        """(views, resources) that are held now."""
-        return len(self._views), len(self._slots)
+    def sizes(self) -> tuple[int, int, int]:
+        """(clients' views, groups' views, resources) that are held now."""
+        return len(self._views), len(self._groups), len(self.slots)
 
-    def slot(self, key: Key) -> Slot:
-        """The slot of this key; new ones are empty."""
-        slot = self._slots.get(key)
-        if slot is None:
-            slot = self._slots[key] = Slot()
-        return slot
+    def _notice_policies(self, old: World, found: Difference) -> None:
+        """Look again at what of clients counts, if that can have changed."""
+        rules = (old.destination_rules, old.failover_policies)
+        if found.settings or rules != (self.world.destination_rules, self.world.failover_policies):
+            now = interest(self.world)
+            if now != self.interest:
+                self.interest = now
+
+    def _relocate(self, found: Difference) -> bool:
+        """Clients whose node or cluster changed stand elsewhere; whether there were any."""
+        if not found.nodes and not found.places:
+            return False
+        for group in list(self._groups.values()):
+            group.forget(found.nodes)
+        moved = [view for view in list(self._views.values()) if view.relocate(found.nodes, found.places)]
+        return bool(moved)
 
     def hosts(self, service: Service) -> ServiceHosts:
         """The virtual hosts of one service, the same for every client."""
@@ -112,101 +128,3 @@ class Cache:
         return route_table(
             namespace, [(key.namespace, self.hosts(services[key])) for key in sorted(services)]
         )
-
-
-class ClientView:
-    """What equal clients are sent, always of the newest world (`View` of the wire)."""
-
-    def __init__(self, cache: Cache, client: Client) -> None:
-        self.client = client
-        self.vantage = located(cache.world, client.vantage)
-        self._cache = cache
-        self._held: dict[TypeUrl, dict[str, _Held]] = {url: {} for url in TYPES}
-        self._clusters: tuple[Catalog, Collection[str]] | None = None
-
-    @property
-    def world(self) -> World:
-        """The newest world."""
-        return self._cache.world
-
-    @property
-    def namespaces(self) -> Collection[str]:
-        """Namespaces with services."""
-        return self._cache.catalog.namespaces
-
-    @property
-    def complete(self) -> bool:
-        """Whether every source is completely known."""
-        return self._cache.world.complete
-
-    def get(self, type_url: str, name: str) -> Resource | None:
-        """The resource as of now, built when nobody was sent it yet."""
-        row = TYPES.get(type_url)  # type: ignore[call-overload]
-        if row is None:
-            return None
-        built = self._built(row, name)
-        return built.resource if built is not None else None
-
-    def names(self, type_url: str) -> Collection[str]:
-        """What a wildcard covers: clusters and listeners, sorted, and cheap to look a name up in."""
-        if type_url == TypeUrl.CLUSTER:
-            catalog = self._cache.catalog
-            if self._clusters is None or self._clusters[0] is not catalog:
-                self._clusters = (catalog, catalog.clusters(self))
-            return self._clusters[1]
-        if type_url == TypeUrl.LISTENER and not self.client.proxyless:
-            return self._cache.catalog.listeners(self)
-        return ()
-
-    def routes(self) -> Resource:
-        """The route table of this client's namespace."""
-        return self._cache.routes(self.vantage.namespace)
-
-    def relocate(self, nodes: frozenset[tuple[str, str]], places: frozenset[str]) -> bool:
-        """Stand where the newest world says; whether what this client is sent may differ by that."""
-        standing = self.client.vantage
-        if standing.cluster not in places and (standing.cluster, standing.node) not in nodes:
-            return False
-        self.vantage = located(self._cache.world, standing)
-        for held in self._held.values():
-            held.clear()
-        return True
-
-    def _built(self, row: ResourceType, name: str) -> Built | None:
-        epochs = self._cache.epochs
-        held = self._held[row.url]
-        entry = held.get(name)
-        if entry is not None:
-            if entry.epoch == epochs.now:
-                return entry.slot.built
-            subject = entry.subject
-        else:
-            subject = row.subject(self, name)
-        if entry is None or entry.epoch < epochs.of(Stales.SETTINGS if subject else row.stales, subject):
-            key = row.shared_by(self, name)
-            if key is None:
-                held.pop(name, None)
-                return None
-            entry = held[name] = _Held(self._cache.slot((row.url, name, *key)), subject)
-        slot = entry.slot
-        if slot.epoch < epochs.of(row.stales, subject):
-            slot.built = _kept(slot.built, row.build(self, name, slot.built))
-            slot.epoch = epochs.now
-        entry.epoch = epochs.now
-        return slot.built
-
-
-class _Held:
-    """A slot that a view uses for a name, and the last update at which it was seen to be right."""
-
-    __slots__ = ("epoch", "slot", "subject")
-
-    def __init__(self, slot: Slot, subject: ServiceKey | None) -> None:
-        self.slot, self.subject, self.epoch = slot, subject, -1
-
-
-def _kept(before: Built | None, after: Built | None) -> Built | None:
-    """What was built, with the old resource when it came out the same: identity tells of change."""
-    if before is None or after is None or before.resource.version != after.resource.version:
-        return after
-    return Built(before.resource, after.parts)

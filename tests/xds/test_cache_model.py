@@ -1,0 +1,102 @@
+"""Whatever worlds follow each other: a cache answers as one that was just made, and every name whose
+resource changed for anyone was among the changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.golden import load_cases
+from tideover_core.world import World
+from tideover_wire.node import Client
+from tideover_wire.resource import Resource, TypeUrl
+from tideover_xds.cache import Cache
+from tideover_xds.resources.hosts import every_host
+
+CASES = load_cases()
+WORLDS = [case.world for case in CASES]
+CLIENTS = list(
+    {
+        repr((case.vantage, proxyless)): Client(
+            "c", case.vantage, proxyless=proxyless, tcp_ports={"bookinfo/ratings:9080": 20000}
+        )
+        for case in CASES
+        for proxyless in (False, True)
+    }.values()
+)
+
+Seen = dict[tuple[int, str, str], Resource | None]
+
+
+def names(*worlds: World) -> dict[str, set[str]]:
+    """Every name that anybody could ask for."""
+    listeners = {"outbound/http"}
+    clusters: set[str] = set()
+    for world in worlds:
+        listeners |= {host for service in world.services.values() for host in every_host(service)}
+        for client in CLIENTS:
+            clusters |= set(Cache(world).view(client).names(TypeUrl.CLUSTER))
+    return {
+        TypeUrl.CLUSTER: clusters,
+        TypeUrl.ENDPOINT: clusters,
+        TypeUrl.LISTENER: listeners | clusters,
+        TypeUrl.ROUTE: {"outbound/http"},
+    }
+
+
+def seen(cache: Cache, clients: list[Client], asked: dict[str, set[str]]) -> Seen:
+    views = [cache.view(client) for client in clients]
+    return {
+        (number, url, name): view.get(url, name)
+        for number, view in enumerate(views)
+        for url, wanted in asked.items()
+        for name in wanted
+    }
+
+
+def version(resource: Resource | None) -> str | None:
+    return None if resource is None else resource.version
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(WORLDS), min_size=2, max_size=4),
+    st.lists(st.sampled_from(CLIENTS), min_size=1, max_size=4, unique_by=repr),
+    st.booleans(),
+)
+def test_a_cache_answers_as_a_new_one_and_names_every_change(
+    worlds: list[World], clients: list[Client], asks_in_between: bool
+) -> None:
+    cache = Cache(worlds[0])
+    views = [cache.view(client) for client in clients]
+    asked = names(*worlds)
+    before = seen(cache, clients, asked)
+    for world in worlds[1:]:
+        changes = cache.update(world)
+        if not asks_in_between and world is not worlds[-1]:
+            continue
+        fresh = seen(Cache(world), clients, asked)
+        now = seen(cache, clients, asked)
+        assert {key: version(one) for key, one in now.items()} == {
+            key: version(one) for key, one in fresh.items()
+        }
+        for number, client in enumerate(clients):
+            view, other = views[number], Cache(world).view(client)
+            for url in (TypeUrl.CLUSTER, TypeUrl.LISTENER):
+                assert list(view.names(url)) == list(other.names(url))
+        if asks_in_between and changes is not None:
+            different = {key for key in now if version(now[key]) != version(before[key])}
+            unnamed = {key for key in different if key[2] not in changes.get(key[1], ())}
+            assert unnamed == set()
+            kept = {key for key in now if now[key] is not before[key]} - different
+            assert kept == set(), "equal, and yet another object"
+        before = now
+
+
+def test_worlds_do_follow_each_other_in_ways_that_change_something() -> None:
+    cache = Cache(WORLDS[0])
+    changes = [cache.update(world) for world in WORLDS[1:]]
+    assert sum(bool(one) for one in changes) > len(WORLDS) // 2
+    assert cache.update(replace(WORLDS[-1])) == {}

@@ -11,6 +11,7 @@ import faulthandler
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +41,7 @@ from .snapshot_past import remembered
 
 REFUSED, NOT_STARTED = 2, 1
 # a source that hangs holds a thread; saving and answering must find another
-MOST_THREADS = 64
+MOST_THREADS, THREADS = 64, "blocking"
 LEAVE_AFTER_S = 2.0
 
 
@@ -106,7 +107,8 @@ class _Run:
 
     async def serve(self) -> int:
         """Until a signal says stop; the exit code."""
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MOST_THREADS, "blocking"))
+        self._threads = ThreadPoolExecutor(MOST_THREADS, THREADS)
+        asyncio.get_running_loop().set_default_executor(self._threads)
         self.state = StateFolder(self.config.state)
         problem = await asyncio.to_thread(self.state.open)
         try:
@@ -126,12 +128,14 @@ class _Run:
 
     async def _leave_hanging_threads(self) -> None:
         """A thread that hangs in a dead file system can never be joined: end without it."""
-        try:
-            async with asyncio.timeout(LEAVE_AFTER_S):
-                await asyncio.get_running_loop().shutdown_default_executor()
-        except TimeoutError:
-            self.log.warning("Left", message="a source hangs in a read; ended without waiting for it")
-            os._exit(0)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        patience_s = LEAVE_AFTER_S
+        while any(thread.name.startswith(THREADS) for thread in threading.enumerate()):
+            if patience_s <= 0:
+                self.log.warning("Left", message="a source hangs in a read; ended without waiting for it")
+                os._exit(0)
+            await asyncio.sleep(0.05)
+            patience_s -= 0.05
 
     def _remember(self, problem: Problem | None) -> None:
         """Make everything that lives from facts, beginning with what was known before."""

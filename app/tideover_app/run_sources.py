@@ -119,7 +119,8 @@ class Sources:
     async def _follow(
         self, watched: _Watched, latest: Latest[ClusterFacts | None] | Latest[SourceStatus]
     ) -> None:
-        version = 0  # what a source said before it was followed counts too
+        version = latest.version
+        self._changed()  # what a source said before it was followed counts too
         while True:
             version, _ = await latest.after(version)
             watched.failure = ""

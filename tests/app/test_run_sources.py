@@ -1,0 +1,189 @@
+"""Sources while they run: exchanged live, and none takes another down."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from support.tideover import Setup
+from support.wait import until, until_sync
+from tideover_app import run_sources
+from tideover_app.config import Cluster
+from tideover_app.run_sources import Sources
+from tideover_core.latest import Latest
+from tideover_core.model import ClusterFacts, Locality, SourceStatus
+from tideover_discovery.watch import Source
+
+
+class Scripted:
+    """A source that a test drives; `failures`: how often `run` raises at once."""
+
+    def __init__(self, cluster: Cluster, before: ClusterFacts | None, failures: int = 0) -> None:
+        self.cluster = cluster.name
+        self.before = before
+        self.facts: Latest[ClusterFacts | None] = Latest(before)
+        self.status = Latest(SourceStatus(cluster.name, before is not None, 1.0, "not listed yet"))
+        self.failures = failures
+        self.running = 0
+
+    async def run(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise ZeroDivisionError("a fault")
+        self.running += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.running -= 1
+
+    def say(self, generation: int = 1) -> ClusterFacts:
+        facts = ClusterFacts(self.cluster, "default", Locality(), generation=generation)
+        self.facts.set(facts)
+        self.status.set(SourceStatus(self.cluster, known=True))
+        return facts
+
+
+def cluster(name: str, **more: object) -> Cluster:
+    return Cluster.model_validate({"name": name, "manifests": f"./{name}", **more})
+
+
+class World:
+    """Sources of a test, by name; `changes` counts calls of `changed`."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.made: dict[str, Scripted] = {}
+        self.changes = 0
+        self.failures = failures
+        self.sources = Sources(self._open, self._changed)
+
+    def _open(self, wanted: Cluster, before: ClusterFacts | None) -> Source:
+        self.made[wanted.name] = Scripted(wanted, before, self.failures)
+        return self.made[wanted.name]
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def generations(self) -> dict[str, int]:
+        return {facts.cluster: facts.generation for facts in self.sources.facts()}
+
+
+@asynccontextmanager
+async def running(world: World) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        world.sources.start(tasks)
+        yield
+        world.sources.stop()
+
+
+async def test_facts_appear_when_they_are_known_and_each_news_is_told() -> None:
+    world = World()
+    world.sources.apply([cluster("paris"), cluster("dublin")])
+    async with running(world):
+        assert world.generations() == {}
+        assert [s.known for s in world.sources.statuses().values()] == [False, False]
+        before = world.changes
+        world.made["paris"].say(7)
+        await until(lambda: world.changes > before)
+        assert world.generations() == {"paris": 7}
+        assert list(world.sources.statuses()) == ["paris", "dublin"]
+
+
+async def test_facts_said_before_the_watching_began_are_told_too() -> None:
+    world = World()
+    world.sources.apply([cluster("paris")])
+    world.made["paris"].say()
+    before = world.changes
+    async with running(world):
+        await until(lambda: world.changes > before)
+
+
+async def test_the_same_configuration_restarts_nothing() -> None:
+    world = World()
+    world.sources.apply([cluster("paris")])
+    async with running(world):
+        first = world.made["paris"]
+        assert world.sources.apply([cluster("paris")]) == []
+        assert world.made["paris"] is first
+
+
+async def test_clusters_come_change_and_go() -> None:
+    world = World()
+    world.sources.apply([cluster("paris"), cluster("dublin")])
+    async with running(world):
+        old_paris, old_dublin = world.made["paris"], world.made["dublin"]
+        facts = old_paris.say()
+        await until(lambda: old_dublin.running)
+        said = world.sources.apply([cluster("oslo"), cluster("paris", manifests="./elsewhere")])
+        assert said == ["cluster oslo added", "cluster paris changed", "cluster dublin removed"]
+        assert world.made["paris"].before is facts
+        assert list(world.sources.statuses()) == ["oslo", "paris"]
+        await until(lambda: world.made["oslo"].running and world.made["paris"].running)
+        await until(lambda: not old_paris.running and not old_dublin.running)
+
+
+async def test_facts_of_another_network_are_not_handed_on() -> None:
+    world = World()
+    facts = ClusterFacts("paris", "default", Locality())
+    world.sources.apply([cluster("paris", network="other")], {"paris": facts})
+    assert world.made["paris"].before is None
+    world.sources.apply([cluster("paris")], {"paris": facts})
+    assert world.made["paris"].before is None  # exchanged: only what the source before it knew counts
+
+
+async def test_a_source_that_fails_keeps_its_facts_is_stale_and_is_started_again(monkeypatch: object) -> None:
+    monkeypatch.setattr(run_sources, "RESTART_AFTER_S", 0.05)  # type: ignore[attr-defined]
+    world = World(failures=1)
+    world.sources.apply(
+        [cluster("paris")], {"paris": ClusterFacts("paris", "default", Locality(), generation=3)}
+    )
+    world.made["paris"].status.set(SourceStatus("paris", known=True))
+    async with running(world):
+        await until(world.sources.problems)
+        assert "ZeroDivisionError: a fault" in world.sources.problems()[0].message
+        status = world.sources.statuses()["paris"]
+        assert status.known
+        assert status.stale_since_s is not None
+        assert world.generations() == {"paris": 3}
+        await until(lambda: world.made["paris"].running)
+        world.made["paris"].say(4)
+        await until(lambda: not world.sources.problems())
+
+
+HANGING = """
+import asyncio, sys, threading
+from tideover_app import run
+
+class Hangs:
+    def __init__(self, config, cluster, before):
+        from tideover_core.latest import Latest
+        from tideover_core.model import SourceStatus
+        self.cluster, self.facts = cluster.name, Latest(before)
+        self.status = Latest(SourceStatus(cluster.name, False, 1.0, "not listed yet"))
+    async def run(self):
+        await asyncio.to_thread(threading.Event().wait)
+
+run.SOURCES = (run.SourceKind(lambda cluster: True, Hangs),)
+sys.exit(run.run(sys.argv[1]))
+"""
+
+
+async def test_a_source_that_hangs_in_a_thread_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, settings={"startGrace": "10ms"})
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", HANGING, str(setup.config), stdout=out, stderr=out
+        )
+    try:
+        await asyncio.to_thread(until_sync, lambda: "Listening" in log.read_text(), 20, log.read_text)
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+        assert "a source hangs" in log.read_text()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

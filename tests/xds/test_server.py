@@ -206,6 +206,30 @@ async def test_c10_a_client_that_stops_reading_gets_the_newest_when_it_reads_aga
         assert len(slow.received) < 20
 
 
+async def test_a_large_subscription_is_built_in_turns_with_the_other_streams() -> None:
+    services = [
+        service(f"s{n}", [endpoint(f"10.{n >> 8}.{n & 255}.{i}") for i in range(9)]) for n in range(1500)
+    ]
+    async with (
+        serving_xds(world(cluster("paris", *services))) as serving,
+        delta_client(serving.port, node("large")) as large,
+    ):
+        names = [f"bookinfo/s{n}:9080" for n in range(1500)]
+        turns = 0
+
+        async def count_turns() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += bool(serving.cache.sizes()[2] % 1500)  # while some are built and some are not
+
+        counting = asyncio.create_task(count_turns())
+        await large.subscribe(EDS, names)
+        assert len((await large.receive(30)).resources) == 1500
+        counting.cancel()
+        assert turns > 3
+
+
 # --- time
 
 

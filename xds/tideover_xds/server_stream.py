@@ -7,18 +7,22 @@ a time. Nothing is queued: a client that reads slowly costs one pending write.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import grpc
 
-from tideover_wire.events import Event, Opened, Refused
+from tideover_wire.events import Event, Opened, Refused, Wants
 from tideover_wire.resource import View
 from tideover_wire.stream import Stream
+from tideover_wire.subscription import WILDCARD
 
 from .border import Observer, Views
 from .resources.listener import with_usable_ports
 from .server_options import ServerOptions
+
+_TURN_S = 0.01  # how long one stream may keep the event loop to itself
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -39,6 +43,7 @@ class ServedStream:
         self._number, self._context, self._stream, self._around = number, context, stream, around
         self._view: View | None = None
         self._idle: asyncio.Future[None] | None = None  # the writer waits here
+        self._unbuilt: list[Wants] = []  # new subscriptions; the first of its kind costs the most
         self._task: asyncio.Task[object] | None = None
         self._ending = ""  # why we end it, with OK
         self._owed_since_s: float | None = None  # since when the client owes us a word
@@ -95,6 +100,8 @@ class ServedStream:
             if not isinstance(raw, bytes):  # grpc.aio.EOF
                 return None
             for event in self._stream.on_request(raw):
+                if isinstance(event, Wants):
+                    self._unbuilt.append(event)
                 if isinstance(event, Refused):
                     if self._view is not None:
                         self._around.observer.event(self._number, event)
@@ -119,8 +126,28 @@ class ServedStream:
     async def _write(self) -> None:
         loop, stream, write = asyncio.get_running_loop(), self._stream, self._context.write
         while True:
-            if self._view is not None:
-                while stream.pending and (response := stream.next_response(self._view)) is not None:
-                    await write(response)
+            while self._view is not None and stream.pending:
+                if self._unbuilt:
+                    await self._build(self._view)
+                response = stream.next_response(self._view)
+                if response is None:
+                    break
+                await write(response)
             self._idle = loop.create_future()
             await self._idle
+
+    async def _build(self, view: View) -> None:
+        """Have built what was newly asked for, a little at a time.
+
+        Thousands of assignments take a second to build for the first client of a place. Other streams
+        get their turn in between; the response then finds everything made.
+        """
+        until_s = time.monotonic() + _TURN_S
+        while self._unbuilt:
+            wants = self._unbuilt.pop()
+            everything = view.names(wants.type_url) if WILDCARD in wants.subscribed else ()
+            for name in (*wants.subscribed, *everything):
+                view.get(wants.type_url, name)
+                if time.monotonic() > until_s:
+                    await asyncio.sleep(0)
+                    until_s = time.monotonic() + _TURN_S

@@ -257,6 +257,19 @@ def test_a_file_without_permission_is_named_and_read_when_it_has_it(looks: Looks
     assert looks.names(SETTLE_S) == [RATINGS]
 
 
+def test_a_link_to_itself_is_named_and_the_others_are_read(looks: Looks) -> None:
+    looks.files.write("a", service("ratings"))
+    (looks.files.path / "loop.json").symlink_to("loop.json")
+    outcome = looks.look()
+    assert outcome.listing is not None
+    assert outcome.trouble == ""
+    assert [str(key) for key in outcome.listing.items] == [RATINGS]
+    (problem,) = outcome.listing.problems
+    assert problem.object.endswith("loop.json")
+    looks.files.write("loop", service("reviews"))
+    assert looks.names() == [RATINGS, REVIEWS]
+
+
 def test_pipes_and_devices_are_not_opened(looks: Looks) -> None:
     looks.files.write("a", service("ratings"))
     os.mkfifo(looks.files.path / "b.yaml")
@@ -278,7 +291,7 @@ def test_a_file_that_is_too_large_is_refused(looks: Looks, monkeypatch: pytest.M
     looks.files.write("a", service("ratings"))
     outcome = looks.look()
     assert outcome.listing is not None
-    assert "more than the 10" in outcome.listing.problems[0].message
+    assert "more than 10 bytes" in outcome.listing.problems[0].message
 
 
 def test_one_file_instead_of_a_folder(tmp_path: Path) -> None:

@@ -42,6 +42,15 @@ def test_a_folder_that_is_not_there_is_an_error_and_an_empty_one_a_problem(tmp_p
     assert "holds no manifests" in problem.message
 
 
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) -> None:
+    ClusterFolder(tmp_path).write("a", *OBJECTS)
+    for name, target in (("loop.json", "loop.json"), ("x.yaml", "/proc/self/mem")):
+        (tmp_path / name).symlink_to(target)
+        with pytest.raises(OSError, match=name):
+            read(tmp_path)
+        (tmp_path / name).unlink()
+
+
 @pytest.fixture
 def dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A YAML dump that is worth a cache, which is in `tmp_path/cache`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tideover_discovery.kubernetes.listing import Listing, combine
-from tideover_discovery.kubernetes.manifest import Broken, Manifest, Progress
+from tideover_discovery.kubernetes.manifest import Broken, Manifest
 
 from .cache import cached
 
@@ -23,6 +24,7 @@ REMOVAL_GRACE_S = 1.0
 SETTLE_S = 0.1
 
 Signature = tuple[int, int, int, int, int]
+_UNKNOWN: Signature = (0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,10 @@ def _below(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[tuple[Pa
                 yield from _manifest(path)
         except FileNotFoundError:
             continue  # gone between listing and looking, or a link to nowhere
+        except OSError:
+            if not name.endswith(SUFFIXES):
+                raise  # a folder
+            yield path, _UNKNOWN  # a link to itself, say; reading it will tell
 
 
 def _manifest(path: Path) -> Iterator[tuple[Path, Signature]]:
@@ -142,19 +148,25 @@ class Folder:
         return None
 
 
-def read_file(path: Path, previous: Manifest | None = None, progress: Progress | None = None) -> Manifest:
-    """One file; what cannot be read is a Manifest that says so."""
+def read_bytes(path: Path) -> bytes:
+    """The whole file. OSError when it cannot be read, or is larger than is sensible."""
     try:
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_FILE_BYTES:
-                return _unread(path, f"{size} bytes are more than the {MAX_FILE_BYTES} that are read")
             data = file.read(MAX_FILE_BYTES + 1)
-            if len(data) > MAX_FILE_BYTES:  # grown meanwhile, or one of those files without a size
-                return _unread(path, f"more than the {MAX_FILE_BYTES} bytes that are read")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # reading does not say which
+    if len(data) > MAX_FILE_BYTES:
+        raise OSError(errno.EFBIG, f"it has more than {MAX_FILE_BYTES} bytes", str(path))
+    return data
+
+
+def read_file(path: Path, previous: Manifest | None = None) -> Manifest:
+    """One file; what cannot be read is a Manifest that says so."""
+    try:
+        data = read_bytes(path)
     except OSError as error:
         return _unread(path, _reason(path, error))
-    return cached(data, str(path), previous, progress)
+    return cached(data, str(path), previous)
 
 
 def _unread(path: Path, message: str) -> Manifest:

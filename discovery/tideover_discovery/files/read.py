@@ -10,7 +10,8 @@ from tideover_discovery.kubernetes.cluster import Assembled, assemble
 from tideover_discovery.kubernetes.endpoints import Ground
 from tideover_discovery.kubernetes.listing import Listing, combine
 
-from .folder import manifest_files, read_file
+from .cache import cached
+from .folder import manifest_files, read_bytes
 
 Progress = Callable[[str], None]
 
@@ -24,12 +25,15 @@ def read_cluster(
     allow_loopback: bool = False,
     progress: Progress | None = None,
 ) -> ClusterFacts:
-    """The facts of one cluster from a folder or file. OSError when it cannot be listed.
+    """The facts of one cluster from a folder or file. OSError when it, or a file in it, cannot be read:
+    an answer from half of a cluster would be a wrong one.
 
     `progress` is told in words what takes long: converting YAML.
     """
     files = [file for file, _ in manifest_files(Path(path))]
-    manifests = {str(file): read_file(file, None, _fraction(file, progress)) for file in files}
+    manifests = {
+        str(file): cached(read_bytes(file), str(file), None, _fraction(file, progress)) for file in files
+    }
     ground = Ground(cluster, network, locality, allow_loopback)
     facts = assemble(
         ground, combine(manifests, Listing()), Assembled(ClusterFacts(cluster, network, locality))

@@ -391,3 +391,15 @@ def test_every_command_has_a_summary() -> None:
     commands = [*program.registered_commands, *program.registered_groups]
     assert len(commands) == 12
     assert all(c.help or c.callback is None or c.callback.__doc__ for c in commands)
+
+
+async def test_a_long_status_is_cut_for_people_and_whole_for_programs(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica
+) -> None:
+    replica.refused = tuple(Problem(f"Service a/{n}", "bad", "ignored") for n in range(50))
+    _, out, _ = await answered(capsys, replica, "status")
+    assert "50 problems" in out
+    assert out.count(": bad; ignored") == 40
+    assert "and 10 more; -o json lists them" in out
+    _, out, _ = await answered(capsys, replica, "status", "-o", "json")
+    assert len(json.loads(out)["problems"]) == 50

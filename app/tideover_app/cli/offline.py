@@ -59,29 +59,35 @@ def load_config(path: Path, bad_end: Code = Code.WRONG_USE) -> Config:
 
 def read(config: Config, progress: Progress) -> Offline:
     """Read every cluster's manifests and the policies. What cannot be read is told, not raised."""
-    # all that is made here lives to the end: looking for garbage among it only costs time
-    gc.disable()
+    collecting = gc.isenabled()
+    gc.disable()  # all that is made here is kept: looking for garbage among it only costs time
+    try:
+        return _read(config, progress)
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()
+
+
+def _read(config: Config, progress: Progress) -> Offline:
     facts: list[ClusterFacts] = []
+    policies: ClusterFacts | None = None
     unreadable: dict[str, str] = {}
     for cluster in config.clusters:
         try:
             facts.append(_read_cluster(cluster, config, progress))
         except OSError as error:
             unreadable[cluster.name] = _why(error)
-    policies: ClusterFacts | None = None
-    mesh = Mesh(Sameness(config.sameness), config.root_namespace)
-    problems = [problem for one in facts for problem in one.problems]
     if config.policies is not None:
         try:
             policies = _read_policies(config.policies, progress)
         except OSError as error:
             unreadable["policies"] = _why(error)
-        else:
-            mesh = Mesh(
-                mesh.sameness, mesh.root_namespace, policies.destination_rules, policies.failover_policies
-            )
-            problems += policies.problems
-    world = merge(facts, mesh)
+    rules = policies.destination_rules if policies else ()
+    more = policies.failover_policies if policies else ()
+    world = merge(facts, Mesh(Sameness(config.sameness), config.root_namespace, rules, more))
+    read_ones = [*facts, policies] if policies else facts
+    problems = [problem for one in read_ones for problem in one.problems]
     return Offline(world, policies, unreadable, (*problems, *world.problems))
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from .output import Document
 
 _FINE, _BAD, _DIM = "green", "red", "dim"
+MOST_LINES = 40  # of one part of the status; JSON has them all
 
 
 def status(answer: Document, now_s: float) -> RenderableType:
@@ -55,18 +56,25 @@ def status(answer: Document, now_s: float) -> RenderableType:
                         f"{f['leavingPercent']} %",
                         f["cause"],
                     ]
-                    for f in answer["failingOver"]
+                    for f in answer["failingOver"][:MOST_LINES]
                 ),
             )
         )
+        parts += _rest(answer["failingOver"])
     else:
         parts.append(Text("nothing is failing over", style=_FINE))
     if answer["problems"]:
         parts += [
             Text(f"\n{_many(len(answer['problems']), 'problem')}", style=_BAD),
-            problems(answer["problems"]),
+            problems(answer["problems"][:MOST_LINES]),
+            *_rest(answer["problems"]),
         ]
     return Group(*parts)
+
+
+def _rest(listed: Sequence[object]) -> list[RenderableType]:
+    more = len(listed) - MOST_LINES
+    return [Text(f"and {more} more; -o json lists them", style=_DIM)] if more > 0 else []
 
 
 def problems(listed: Iterable[Document]) -> RenderableType:

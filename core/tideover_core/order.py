@@ -7,6 +7,7 @@ the others. Equal keys are one priority.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TypeVar
 
 from .model import Endpoint, Vantage
@@ -123,8 +124,8 @@ def _shares(rule: DistributeRule | None) -> tuple[Share, ...]:
     """The shares that get traffic, the narrowest place first: "*" means what no other share names."""
     if rule is None:
         return ()
-    # anything but a percentage above zero (a NaN included) is no share
-    counted = [share for share in rule.to if share.percent > 0]
+    # a share of nothing, or of no number, gets its traffic in the usual order
+    counted = [share for share in rule.to if 0 < share.percent < inf]
     return tuple(sorted(counted, key=lambda share: -share.place.narrowness))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .model import Endpoint, Locality
 from .world import Presence
 
 PEAK_S = 300.0  # how long a ready count is remembered
+HELD_S = 30.0  # how long a ready count must last before it is what a place usually has
 VANISHED_S = 60.0  # how long an endpoint that vanished while ready counts
 # how long a new endpoint may take to become ready before it counts as unhealthy: less than a peak is
 # remembered, so that the few that start first are never mistaken for all there should be
@@ -23,28 +24,39 @@ Peaks = tuple[tuple[float, int], ...]  # (end, ready count): ends rise, counts f
 class Past:
     """What is remembered. Times are when something stops to count.
 
-    `ready` is the count of now; `peaks` are higher ones of before. `terminating`: localities where
-    something terminates now, whose peak must be known even when it is the count of now.
+    `ready` is the count of now; `peaks` are higher ones of before, `held` those that lasted. `rises`
+    are counts from which it rose lately. `terminating`: localities where something terminates now,
+    whose peak must be known even when it is the count of now.
     """
 
     ready: Mapping[Locality, int] = field(default_factory=dict)
     peaks: Mapping[Locality, Peaks] = field(default_factory=dict)
+    held: Mapping[Locality, Peaks] = field(default_factory=dict)
+    rises: Mapping[Locality, Peaks] = field(default_factory=dict)
     terminating: frozenset[Locality] = frozenset()
     vanished: tuple[tuple[float, Endpoint], ...] = ()
     starting: Mapping[Address, float] = field(default_factory=dict)
 
     def ends(self) -> Iterator[float]:
         """When parts of it stop to count."""
-        yield from (end for peaks in self.peaks.values() for end, _ in peaks)
+        for counts in (self.peaks, self.held, self.rises):
+            yield from (end for peaks in counts.values() for end, _ in peaks)
         yield from (end for end, _ in self.vanished)
         yield from self.starting.values()
 
     def presence(self) -> Presence:
         """What a decision needs of it; empty when the facts of now say as much."""
-        peaks = {locality: peaks[0][1] for locality, peaks in self.peaks.items()}
-        quiet = {place: self.ready.get(place, 0) for place in self.terminating if place not in peaks}
-        vanished = tuple(endpoint for _, endpoint in self.vanished)
-        return Presence(peaks | quiet, vanished, frozenset(self.starting))
+        now = {place: self.ready.get(place, 0) for place in self.terminating | self.peaks.keys()}
+        return Presence(
+            now | {place: peaks[0][1] for place, peaks in self.peaks.items()},
+            tuple(endpoint for _, endpoint in self.vanished),
+            frozenset(self.starting),
+            now | {place: held[0][1] for place, held in self.held.items()},
+        )
+
+    def is_over(self) -> bool:
+        """Whether nothing is left to remember."""
+        return not (self.terminating or any(True for _ in self.ends()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +72,22 @@ class Change:
 def after(past: Past, change: Change, now_s: float) -> Past:
     """The past once endpoints have changed."""
     gone = [e for e in newcomers(change.old or (), change.new) if e.ready and not e.terminating]
+    before = _ready_before(change)
+    ready = Counter(endpoint.locality for endpoint in change.new if endpoint.ready)
+    held = {
+        # as many as there were all of the time for the last half minute
+        place: min([count, *(low for end, low in past.rises.get(place, ()) if end > now_s)])
+        for place, count in before.items()
+    }
+    rose = {place: before[place] for place, count in ready.items() if count > before[place]}
+    if change.old is None and not change.new_may_start:
+        rose = {}  # of what is seen for the first time there is no telling since when it is there
     return current(
         Past(
-            Counter(endpoint.locality for endpoint in change.new if endpoint.ready),
-            _peaks(past, change, now_s),
+            ready,
+            _and(past.peaks, before, now_s + PEAK_S),
+            _and(past.held, held, now_s + PEAK_S),
+            _and(past.rises, rose, now_s + HELD_S),
             frozenset(endpoint.locality for endpoint in change.new if endpoint.terminating),
             (*past.vanished, *((now_s + VANISHED_S, endpoint) for endpoint in gone)),
             _starting(past, change, now_s),
@@ -80,20 +104,12 @@ def newcomers(endpoints: Iterable[Endpoint], others: Iterable[Endpoint]) -> list
 
 def current(past: Past, now_s: float) -> Past:
     """The past without what has stopped to count."""
-    peaks: dict[Locality, Peaks] = {}
-    for locality, counts in past.peaks.items():
-        floor = past.ready.get(locality, 0)
-        kept: list[tuple[float, int]] = []
-        # from the newest on: an older count that is no higher says nothing
-        for end, count in reversed(counts):
-            if end > now_s and count > floor:
-                kept.append((end, count))
-                floor = count
-        if kept:
-            peaks[locality] = tuple(reversed(kept))
+    rises = {place: tuple(one for one in counts if one[0] > now_s) for place, counts in past.rises.items()}
     return Past(
         past.ready,
-        peaks,
+        _higher(past.peaks, past.ready, now_s),
+        _higher(past.held, past.ready, now_s),
+        {place: counts for place, counts in rises.items() if counts},
         past.terminating,
         tuple(one for one in past.vanished if one[0] > now_s),
         {address: end for address, end in past.starting.items() if end > now_s},
@@ -105,19 +121,40 @@ def without_addresses(past: Past, addresses: frozenset[str]) -> Past:
     kept = tuple(one for one in past.vanished if one[1].address not in addresses)
     if len(kept) == len(past.vanished):
         return past
-    return Past(past.ready, past.peaks, past.terminating, kept, past.starting)
+    return replace(past, vanished=kept)
 
 
-def _peaks(past: Past, change: Change, now_s: float) -> dict[Locality, Peaks]:
-    if change.old is None:
-        # what still serves while terminating was ready a moment ago, as far as one can tell
-        before = Counter(e.locality for e in change.new if e.ready or (e.terminating and e.serving))
-    else:
-        before = Counter(e.locality for e in change.old if e.ready)
-    peaks = dict(past.peaks)
-    for locality, count in before.items():
-        peaks[locality] = (*peaks.get(locality, ()), (now_s + PEAK_S, count))
-    return peaks
+def _ready_before(change: Change) -> Counter[Locality]:
+    if change.old is not None:
+        return Counter(e.locality for e in change.old if e.ready)
+    if change.new_may_start:
+        return Counter()
+    # what still serves while terminating was ready a moment ago, as far as one can tell
+    return Counter(e.locality for e in change.new if e.ready or (e.terminating and e.serving))
+
+
+def _and(
+    known: Mapping[Locality, Peaks], counts: Mapping[Locality, int], end_s: float
+) -> dict[Locality, Peaks]:
+    added = {place: (*known.get(place, ()), (end_s, count)) for place, count in counts.items()}
+    return {**known, **added}
+
+
+def _higher(
+    known: Mapping[Locality, Peaks], ready: Mapping[Locality, int], now_s: float
+) -> dict[Locality, Peaks]:
+    """The counts that still say something: not over, and higher than now and than any newer one."""
+    found: dict[Locality, Peaks] = {}
+    for place, counts in known.items():
+        floor = ready.get(place, 0)
+        kept: list[tuple[float, int]] = []
+        for end, count in reversed(counts):
+            if end > now_s and count > floor:
+                kept.append((end, count))
+                floor = count
+        if kept:
+            found[place] = tuple(reversed(kept))
+    return found
 
 
 def _starting(past: Past, change: Change, now_s: float) -> dict[Address, float]:

@@ -100,13 +100,15 @@ def _with(history: History, changes: Mapping[Owner, Mapping[int, Past]]) -> Hist
     """The history with these services' pasts replaced; empty ones are forgotten."""
     pasts, known = dict(history.pasts), dict(history.presences)
     for owner, changed in changes.items():
-        found = {number: (past, past.presence()) for number, past in changed.items()}
-        worth = {number: pair for number, pair in found.items() if pair[1] != _NOTHING}
+        kept = {number: past for number, past in changed.items() if not past.is_over()}
+        found = {number: past.presence() for number, past in kept.items()}
+        worth = {number: presence for number, presence in found.items() if presence != _NOTHING}
         pasts.pop(owner, None)
         known.pop(owner, None)
+        if kept:
+            pasts[owner] = kept
         if worth:
-            pasts[owner] = {number: past for number, (past, _) in worth.items()}
-            known[owner] = {number: presence for number, (_, presence) in worth.items()}
+            known[owner] = worth
     return History(pasts, known)
 
 

@@ -81,12 +81,13 @@ def places(part: Part, port: int, subset: Labels | None = None) -> Iterator[tupl
     for locality in sorted(present.keys() | vanished.keys()):
         endpoints = present.get(locality, [])
         peak = presence.peak_ready.get(locality)
+        usual = presence.held_ready.get(locality, peak)
         gone = still_counting(vanished.get(locality, ()), len(endpoints), peak or 0)
         if subset is not None:
             # the peak counts the whole service, so it says nothing of a subset
-            peak = None
+            usual = None
             endpoints, gone = _selected(endpoints, subset), _selected(gone, subset)
-        yield locality, judged(sorted(endpoints, key=_listing), Known(gone, peak, presence.starting))
+        yield locality, judged(sorted(endpoints, key=_listing), Known(gone, usual, presence.starting))
 
 
 def _by_locality(endpoints: Iterable[Endpoint]) -> dict[Locality, list[Endpoint]]:

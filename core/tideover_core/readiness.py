@@ -20,10 +20,10 @@ STARTING = "starting: not ready yet, and nothing is missing without it"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of the past of a place: see `world.Presence`. `peak_ready` None: nothing."""
+    """What is known of the past of a place: see `world.Presence`. `held_ready` None: nothing."""
 
     vanished: Sequence[Endpoint] = ()
-    peak_ready: int | None = None
+    held_ready: int | None = None
     starting: frozenset[tuple[str, int]] = frozenset()
 
 
@@ -35,11 +35,11 @@ def judged(endpoints: Sequence[Endpoint], known: Known) -> list[Placed]:
     move traffic away.
     """
     ready = sum(1 for endpoint in endpoints if endpoint.ready)
-    peak_ready = known.peak_ready
-    if peak_ready is None:
+    usual = known.held_ready
+    if usual is None:
         leaving = sum(1 for e in endpoints if e.terminating and e.serving and not e.ready)
-        peak_ready = ready + leaving + len(known.vanished)
-    peak = max(peak_ready, ready)
+        usual = ready + leaving + len(known.vanished)
+    peak = max(usual, ready)
     keeps = 100 * ready >= KEEP_PERCENT * peak
     new = (
         [e for e in endpoints if (e.address, e.port) in known.starting and not e.ready]

@@ -20,7 +20,8 @@ def overprovisioning(below_healthy_percent: float | None) -> int:
     if below_healthy_percent is None:
         return 140
     # Envoy spills once healthy percent * factor < 100; at 0 the last healthy endpoint keeps it all
-    return max(100, min(1_000_000, round(10_000 / max(below_healthy_percent, 0.01))))
+    percent = below_healthy_percent if below_healthy_percent > 0.01 else 0.01  # a NaN is no percentage
+    return max(100, min(1_000_000, round(10_000 / percent)))
 
 
 def expected_percents(

@@ -37,15 +37,18 @@ def by_shares(
     Endpoints come with the number of their share. Where one locality serves several shares (of two
     clusters, say), the endpoints' weights carry the split.
     """
+    everything = [pair for found in placed.values() for pair in found]
+    alive = {number for number, one in everything if one.health is not Health.DRAINING}
+
+    def counted(number: int, one: Placed) -> int:
+        # draining ones add nothing, except to a share that has no others
+        return one.weight if one.health is not Health.DRAINING or number not in alive else 0
+
     totals: dict[int, int] = {}
-    for found in placed.values():
-        for number, one in found:
-            totals[number] = totals.get(number, 0) + _counted(one)
+    for number, one in everything:
+        totals[number] = totals.get(number, 0) + counted(number, one)
     masses = {
-        locality: [
-            shares[number].percent * _counted(one) / totals[number] if totals[number] else 0.0
-            for number, one in found
-        ]
+        locality: [shares[number].percent * counted(number, one) / totals[number] for number, one in found]
         for locality, found in placed.items()
     }
     sums = {locality: sum(parts) for locality, parts in masses.items()}
@@ -62,7 +65,3 @@ def by_shares(
         total = max(1, round(sums[locality] * scale))
         localities.append(WeightedLocality(locality, total, endpoints, tuple(cause[locality])))
     return tuple(localities)
-
-
-def _counted(placed: Placed) -> int:
-    return 0 if placed.health is Health.DRAINING else placed.weight

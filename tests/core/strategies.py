@@ -1,0 +1,169 @@
+"""Random worlds: a few clusters, places and addresses, so that they meet often; any policy there is."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from tideover_core.model import (
+    ClusterFacts,
+    Endpoint,
+    Locality,
+    Protocol,
+    ServiceFacts,
+    ServiceKey,
+    ServicePort,
+    Vantage,
+)
+from tideover_core.names import Target
+from tideover_core.policy import (
+    DestinationRule,
+    DistributeRule,
+    FailoverPolicy,
+    FailoverRule,
+    Outlier,
+    Place,
+    Scope,
+    Settings,
+    Share,
+    Spill,
+)
+from tideover_core.world import Mesh, Presence, Presences
+
+SERVICE = ServiceKey("bookinfo", "ratings")
+PORT = 9080
+TARGET = Target(SERVICE, PORT)
+NETWORKS = {"paris": "default", "dublin": "default", "lyon": "default", "island": "island"}
+REGIONS, ZONES = ("eu-west", "eu-north", ""), ("a", "b", "")
+
+localities = st.builds(Locality, st.sampled_from(REGIONS), st.sampled_from(ZONES), st.sampled_from(("1", "")))
+vantages = st.builds(
+    Vantage,
+    locality=localities,
+    cluster=st.sampled_from([*NETWORKS, "nowhere", ""]),
+    network=st.sampled_from(("default", "island")),
+    namespace=st.sampled_from(("bookinfo", "shop", "")),
+    node=st.sampled_from(("n1", "n2", "")),
+    labels=st.dictionaries(st.sampled_from(("rack", "version")), st.sampled_from(("x", "y")), max_size=2),
+)
+
+
+@st.composite
+def endpoints(draw: st.DrawFn, cluster: str) -> Endpoint:
+    ready = draw(st.booleans())
+    terminating = draw(st.sampled_from((False, False, True)))
+    return Endpoint(
+        address=f"10.0.0.{draw(st.integers(1, 30))}",
+        port=draw(st.sampled_from((8080, 8081))),
+        cluster=cluster,
+        network=NETWORKS[cluster],
+        locality=draw(localities),
+        ready=ready and not terminating,
+        serving=ready,
+        terminating=terminating,
+        weight=draw(st.sampled_from((1, 1, 1, 5))),
+        node=draw(st.sampled_from(("n1", "n2", ""))),
+        labels=draw(
+            st.dictionaries(st.sampled_from(("rack", "version")), st.sampled_from(("x", "y")), max_size=2)
+        ),
+    )
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> list[ClusterFacts]:
+    found = []
+    for name in draw(st.lists(st.sampled_from(list(NETWORKS)), unique=True, min_size=1)):
+        own = draw(st.lists(endpoints(name), max_size=8, unique_by=lambda e: e.key))
+        facts = ServiceFacts(
+            SERVICE,
+            (ServicePort(PORT, "http", Protocol.HTTP),),
+            {PORT: tuple(own)},
+            internal_traffic_local=draw(st.sampled_from((False, False, False, True))),
+        )
+        found.append(ClusterFacts(name, NETWORKS[name], draw(localities), {SERVICE: facts}))
+    return found
+
+
+@st.composite
+def presences(draw: st.DrawFn) -> Presences:
+    found = {}
+    for name in draw(st.lists(st.sampled_from(list(NETWORKS)), unique=True, max_size=2)):
+        gone = draw(st.lists(endpoints(name), max_size=3, unique_by=lambda e: e.key))
+        found[name, SERVICE] = {
+            PORT: Presence(
+                draw(st.dictionaries(localities, st.integers(0, 12), max_size=3)),
+                tuple(e for e in gone if e.ready),
+                frozenset(draw(st.lists(st.tuples(st.just("10.0.0.1"), st.just(8080)), max_size=1))),
+            )
+        }
+    return found
+
+
+maybe = st.none
+places = st.builds(
+    Place,
+    region=maybe() | st.sampled_from(REGIONS),
+    zone=maybe() | st.sampled_from(ZONES),
+    cluster=maybe() | st.sampled_from(list(NETWORKS)),
+    network=maybe() | st.just("default"),
+)
+# what the border refuses, too: a plan must survive any settings
+percents = st.sampled_from((0.0, 10.0, 33.3, 50.0, 100.0, 250.0, -5.0, float("nan"), float("inf")))
+shares = st.builds(Share, places, percents)
+settings = st.builds(
+    Settings,
+    enabled=st.sampled_from((None, None, True, False)),
+    near=maybe()
+    | st.lists(
+        st.sampled_from(
+            (
+                "network",
+                "region",
+                "zone",
+                "subzone",
+                "node",
+                "cluster",
+                "rack",
+                "version=x",
+                "",
+                "=",
+                "zone=a",
+            )
+        ),
+        max_size=4,
+    ).map(tuple),
+    scope=maybe() | st.sampled_from(list(Scope)),
+    failover=maybe()
+    | st.lists(st.builds(FailoverRule, places, st.lists(places, max_size=3).map(tuple)), max_size=2).map(
+        tuple
+    ),
+    others=st.sampled_from((None, True, False)),
+    distribute=maybe()
+    | st.lists(st.builds(DistributeRule, places, st.lists(shares, max_size=3).map(tuple)), max_size=2).map(
+        tuple
+    ),
+    spill=maybe() | st.builds(Spill, maybe() | percents, st.integers(-1, 5)),
+    outlier=maybe() | st.builds(Outlier, min_health_percent=st.sampled_from((0, 50, 200))),
+)
+
+
+@st.composite
+def meshes(draw: st.DrawFn) -> Mesh:
+    namespaces = st.sampled_from(("bookinfo", "shop", "tideover-system"))
+    rules = st.builds(
+        DestinationRule,
+        namespaces,
+        st.sampled_from(("r1", "r2")),
+        st.sampled_from(("ratings.bookinfo.svc.cluster.local", "*", "*.bookinfo.svc.cluster.local", "else")),
+        settings,
+        port_settings=st.dictionaries(st.just(PORT), settings, max_size=1),
+        export_to=st.sampled_from((("*",), (".",), ("shop",), ())),
+        workload_selector=st.sampled_from(({}, {}, {"rack": "x"})),
+        created=st.sampled_from(("", "2026-01-01T00:00:00Z")),
+    )
+    policies = st.builds(
+        FailoverPolicy, namespaces, st.sampled_from(("p1", "p2")), st.sampled_from(((), (SERVICE,))), settings
+    )
+    return Mesh(
+        destination_rules=tuple(draw(st.lists(rules, max_size=3))),
+        failover_policies=tuple(draw(st.lists(policies, max_size=3))),
+    )

@@ -13,7 +13,7 @@ import msgspec
 from tideover_core.model import ClusterFacts, Labels, Locality, Problem, ServiceFacts, ServiceKey
 from tideover_core.policy import DestinationRule, FailoverPolicy
 
-from .snapshot_past import KeptPast
+from .snapshot_past import KeptPast, ReadPast, WrittenPast, read, write
 
 MAGIC = "tideover-facts"
 VERSION = "1"
@@ -32,7 +32,7 @@ class Saved:
     past: tuple[KeptPast, ...] = ()
 
 
-class _Body(msgspec.Struct, omit_defaults=True):
+class _Facts(msgspec.Struct, omit_defaults=True, kw_only=True):
     saved_at_s: float
     cluster: str
     network: str
@@ -45,18 +45,25 @@ class _Body(msgspec.Struct, omit_defaults=True):
     node_labels: dict[str, Labels] = {}
     problems: tuple[Problem, ...] = ()
     generation: int = 0
-    past: tuple[KeptPast, ...] = ()
+
+
+class _Written(_Facts, omit_defaults=True, kw_only=True):
+    past: list[WrittenPast] = []
+
+
+class _Read(_Facts, kw_only=True):
+    past: list[ReadPast] = []
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(_Body)
+_decoder = msgspec.json.Decoder(_Read)
 
 
 def encode(saved: Saved) -> bytes:
     """Header and body."""
     facts = saved.facts
     body = _encoder.encode(
-        _Body(
+        _Written(
             saved_at_s=saved.saved_at_s,
             cluster=facts.cluster,
             network=facts.network,
@@ -69,7 +76,7 @@ def encode(saved: Saved) -> bytes:
             node_labels=dict(facts.node_labels),
             problems=facts.problems,
             generation=facts.generation,
-            past=saved.past,
+            past=[write(one) for one in saved.past],
         )
     )
     return f"{MAGIC} {VERSION} {sha256(body).hexdigest()} {len(body)}\n".encode() + body
@@ -107,4 +114,5 @@ def decode(raw: bytes, cluster: str) -> Saved:
         problems=told.problems,
         generation=told.generation,
     )
-    return Saved(facts, told.saved_at_s, told.past)
+    past = tuple(one for kept in told.past if (one := read(kept)) is not None)
+    return Saved(facts, told.saved_at_s, past)

@@ -1,46 +1,52 @@
 """The recent past of a cluster's service ports, in the shape that the state folder keeps.
 
-JSON has no keys but strings, so mappings become pairs. Times are Unix time.
+JSON has no keys but strings, so mappings become pairs. Times are Unix time. Whatever fields `Past` has
+are kept; a past of another shape is forgotten, which costs a minute of precision and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from tideover_core.model import Endpoint, Locality, ServiceKey
+from tideover_core.model import ServiceKey
 from tideover_core.past import Past
 from tideover_core.presence import History
 
 
-class KeptPast(msgspec.Struct, omit_defaults=True):
-    """`Past` of one service port."""
+@dataclass(frozen=True, slots=True)
+class KeptPast:
+    """The past of one service port."""
 
     service: ServiceKey
     port: int
-    ready: list[tuple[Locality, int]] = []
-    peaks: list[tuple[Locality, tuple[tuple[float, int], ...]]] = []
-    terminating: list[Locality] = []
-    vanished: tuple[tuple[float, Endpoint], ...] = ()
-    starting: list[tuple[str, int, float]] = []
+    past: Past
+
+
+class WrittenPast(msgspec.Struct):
+    """The same, as it is written."""
+
+    service: ServiceKey
+    port: int
+    past: dict[str, Any]
+
+
+class ReadPast(msgspec.Struct):
+    """The same, as it is read: each field by its own type."""
+
+    service: ServiceKey
+    port: int
+    past: dict[str, msgspec.Raw]
 
 
 def kept(history: History, cluster: str) -> Iterator[KeptPast]:
     """What is to be kept of one cluster."""
     for (owner, service), ports in history.pasts.items():
-        if owner != cluster:
-            continue
-        for port, past in ports.items():
-            yield KeptPast(
-                service,
-                port,
-                list(past.ready.items()),
-                list(past.peaks.items()),
-                sorted(past.terminating),
-                past.vanished,
-                [(address, number, end) for (address, number), end in past.starting.items()],
-            )
+        if owner == cluster:
+            yield from (KeptPast(service, port, past) for port, past in ports.items())
 
 
 def remembered(clusters: Iterable[tuple[str, Iterable[KeptPast]]]) -> History:
@@ -48,14 +54,35 @@ def remembered(clusters: Iterable[tuple[str, Iterable[KeptPast]]]) -> History:
     pasts: dict[tuple[str, ServiceKey], dict[int, Past]] = {}
     for cluster, ports in clusters:
         for one in ports:
-            pasts.setdefault((cluster, one.service), {})[one.port] = Past(
-                dict(one.ready),
-                dict(one.peaks),
-                frozenset(one.terminating),
-                one.vanished,
-                {(address, number): end for address, number, end in one.starting},
-            )
+            pasts.setdefault((cluster, one.service), {})[one.port] = one.past
     presences = {
         owner: {port: past.presence() for port, past in ports.items()} for owner, ports in pasts.items()
     }
     return History(pasts, presences)
+
+
+def write(one: KeptPast) -> WrittenPast:
+    """For the JSON encoder."""
+    past = {field.name: _plain(getattr(one.past, field.name)) for field in fields(Past)}
+    return WrittenPast(one.service, one.port, past)
+
+
+def read(one: ReadPast) -> KeptPast | None:
+    """What `write` was given; None when it is of another shape."""
+    hints = get_type_hints(Past)
+    try:
+        past = {name: _read(raw, hints[name]) for name, raw in one.past.items()}
+    except (KeyError, msgspec.DecodeError):
+        return None
+    return KeptPast(one.service, one.port, Past(**past))
+
+
+def _plain(value: object) -> object:
+    return list(value.items()) if isinstance(value, Mapping) else value
+
+
+def _read(raw: msgspec.Raw, kind: Any) -> Any:
+    if get_origin(kind) is not Mapping:
+        return msgspec.json.decode(raw, type=kind)
+    key, value = get_args(kind)
+    return dict(msgspec.json.decode(raw, type=list[tuple[key, value]]))

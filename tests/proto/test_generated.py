@@ -10,17 +10,15 @@ ROOT = Path(__file__).parents[2]
 
 
 def generated(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*_pb2*.py*"))}
+    """Sources and stubs by name; not the compiled files that importing leaves beside them."""
+    files = [path for suffix in ("py", "pyi") for path in sorted(folder.rglob(f"*_pb2*.{suffix}"))]
+    return {str(path.relative_to(folder)): path.read_text() for path in files}
 
 
 def test_committed_code_is_what_would_be_generated(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "proto" / "generate.py"), "--into", str(tmp_path)]
     subprocess.run(command, check=True, timeout=60)
-    committed = {
-        name: text
-        for name, text in generated(ROOT / "proto" / "tideover_proto").items()
-        if "__pycache__" not in name
-    }
+    committed = generated(ROOT / "proto" / "tideover_proto")
     assert committed == generated(tmp_path / "tideover_proto"), "run `make proto`"
 
 

@@ -403,3 +403,23 @@ async def test_a_long_status_is_cut_for_people_and_whole_for_programs(
     assert "and 10 more; -o json lists them" in out
     _, out, _ = await answered(capsys, replica, "status", "-o", "json")
     assert len(json.loads(out)["problems"]) == 50
+
+
+async def test_another_grpc_server_is_not_taken_for_an_admin_api(capsys: pytest.CaptureFixture[str]) -> None:
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        assert await asyncio.to_thread(run, ["status", "--server", f"127.0.0.1:{port}"]) == 3
+    finally:
+        await server.stop(0)
+    assert "is no admin API of Tideover" in capsys.readouterr().err
+
+
+def test_a_control_plane_that_hangs_is_not_waited_for_for_ever(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tideover_app.cli.connection.ANSWER_WITHIN_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, and never answers
+        assert run(["status", "--server", f"127.0.0.1:{silent.getsockname()[1]}"]) == 3
+    assert "gave no answer" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .connection import DEFAULT_SERVER, Server, ask, connected
+from .connection import ANSWER_WITHIN_S, DEFAULT_SERVER, Server, ask, connected
 from .failure import wrong_use
 from .output import Format, Output, document, show, yaml_text
 
@@ -90,15 +90,19 @@ def events_command(
 
     if not 0 <= after < 2**32:
         raise wrong_use(f"--after {after} is no number of an event")
-    request = pb.ListEventsRequest(follow=follow, after=after)
     with connected(server) as stub:
+        # the past first, with a deadline: a control plane that hangs is noticed before it is followed
+        past = stub.ListEvents(pb.ListEventsRequest(after=after), timeout=ANSWER_WITHIN_S)
+        events = [document(event) for event in past]
         if not follow:
-            events = [document(event) for event in stub.ListEvents(request, timeout=10)]
             show({"events": events}, output, tables.events)
             return
+        for event in events:
+            _print_event(event, output)
+        last = events[-1]["number"] if events else after
         with suppress(KeyboardInterrupt):  # the way to end it
-            for event in stub.ListEvents(request):
-                _print_event(document(event), output)
+            for message in stub.ListEvents(pb.ListEventsRequest(follow=True, after=last)):
+                _print_event(document(message), output)
 
 
 def _print_event(event: dict[str, Any], output: Format) -> None:

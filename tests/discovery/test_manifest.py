@@ -141,6 +141,17 @@ def test_broken_json_names_its_line(data: bytes, line: int) -> None:
     assert [broken.line for broken in found.broken] == [line]
 
 
+def test_files_from_windows_are_read() -> None:
+    for file, data in (("x.json", dump_text().encode("utf-8-sig")), ("x.yaml", YAML.replace(b"\n", b"\r\n"))):
+        assert RATINGS in read_manifest(data, file).items
+    (broken,) = read_manifest(YAML.decode().encode("utf-16"), "x.yaml").broken
+    assert "not UTF-8" in broken.message
+
+
+def dump_text() -> str:
+    return json.dumps(service("ratings"))
+
+
 def test_yaml_may_look_like_json() -> None:
     text = b"{kind: Pod, metadata: {name: a}}\n---\n{kind: Pod, metadata: {name: b}}\n"
     assert [key.name for key in read_manifest(text, "x.yaml").items] == ["a", "b"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -198,6 +199,31 @@ async def test_facts_from_the_snapshot_are_known_and_stale_until_listed(folder: 
         folder.path.with_name("away").rename(folder.path)
         await until(lambda: paris.status.value == FRESH)
         assert paris.facts.value is known  # nothing changed: not even the generation
+
+
+async def test_a_folder_that_hangs_holds_up_nobody_else(
+    folder: ClusterFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    stuck, paris = source(folder.path), source(folder.path)
+    monkeypatch.setattr(stuck, "_look", lambda: released.wait(60))
+    try:
+        async with running(stuck), running(paris):
+            await until(lambda: paris.status.value == FRESH)
+            write(folder, ready=False)
+            await until(lambda: ready(paris) is False)
+            assert not stuck.status.value.known
+    finally:
+        released.set()
+
+
+async def test_a_change_while_the_watch_only_begins_is_heard(folder: ClusterFolder) -> None:
+    paris = source(folder.path)
+    async with running(paris):
+        while paris.facts.value is None:
+            await asyncio.sleep(0)
+        write(folder, ready=False)  # listed, and not watched yet
+        await until(lambda: ready(paris) is False)
 
 
 async def test_a_source_may_run_again(folder: ClusterFolder) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from watchfiles import awatch
+from watchfiles import Change, awatch
 
 T = TypeVar("T")
 
@@ -26,54 +27,67 @@ async def follow(path: Path, look: Callable[[], T], found: Callable[[T], float |
     """
     moved = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
+        # not before the first look came back: a file system that hangs may hang a thread, not the loop
+        again_in_s = found(await asyncio.to_thread(look))
         tasks.create_task(_listen(path, moved), name=f"listen {path}")
         while True:
-            moved.clear()
-            again_in_s = found(await asyncio.to_thread(look))
-            wait = RESCAN_S if again_in_s is None else min(RESCAN_S, again_in_s)
             try:
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(RESCAN_S if again_in_s is None else min(RESCAN_S, again_in_s)):
                     await moved.wait()
             except TimeoutError:
                 pass
+            moved.clear()
+            again_in_s = found(await asyncio.to_thread(look))
 
 
 async def _listen(path: Path, moved: asyncio.Event) -> None:
     """Set `moved` at every change, and whenever the path is another folder than before."""
     while True:
-        identity = _identity(path)
-        watched, below = _watched(path)
+        spot = await asyncio.to_thread(_spot, path)
         settled = False
         try:
-            async for changes in awatch(
-                watched,
-                watch_filter=None,
-                debounce=DEBOUNCE_MS,
-                step=STEP_MS,
-                rust_timeout=int(PRESENCE_S * 1000),
-                yield_on_timeout=True,
-                recursive=below,
-                ignore_permission_denied=True,
-            ):
-                if changes or not settled:  # what moved before the watch began to hear
-                    moved.set()
-                    settled = True
-                if _identity(path) != identity:
-                    break
+            async with aclosing(_changes(spot)) as heard:
+                async for changes in heard:
+                    if changes or not settled:  # what moved before the watch began to hear
+                        moved.set()
+                        settled = True
+                    if await asyncio.to_thread(_spot, path) != spot:
+                        break
         except (OSError, RuntimeError):  # its own errors are RuntimeErrors
             await asyncio.sleep(PRESENCE_S)  # not there, or not to be watched: the regular look goes on
         moved.set()
 
 
-def _watched(path: Path) -> tuple[Path, bool]:
-    """What to watch, and whether also below it: a file by its folder, as a replaced file is another one."""
-    return (path, True) if path.is_dir() else (path.parent, False)
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """What to watch: a folder and all below it, or for a file the folder it is in, as a replaced file is
+    another one. `identity` tells folders of one name apart.
+    """
+
+    folder: Path
+    below: bool
+    identity: tuple[int, int] | None
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which folder it is, and None for a file: that one is watched by its parent, whichever it is."""
+def _spot(path: Path) -> _Spot:
+    below = path.is_dir()
+    folder = path if below else path.parent
     try:
-        status = os.stat(path if path.is_dir() else path.parent)
+        status = folder.stat()
     except OSError:
-        return None
-    return status.st_dev, status.st_ino
+        return _Spot(folder, below, None)
+    return _Spot(folder, below, (status.st_dev, status.st_ino))
+
+
+def _changes(spot: _Spot) -> AsyncGenerator[set[tuple[Change, str]], None]:
+    """Changes as they come, and an empty set whenever there were none for a while."""
+    return awatch(
+        spot.folder,
+        watch_filter=None,
+        debounce=DEBOUNCE_MS,
+        step=STEP_MS,
+        rust_timeout=int(PRESENCE_S * 1000),
+        yield_on_timeout=True,
+        recursive=spot.below,
+        ignore_permission_denied=True,
+    )

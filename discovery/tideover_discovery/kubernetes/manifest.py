@@ -144,6 +144,7 @@ def read_manifest(
     """All objects of one file; `previous` is what the same file said before. A blank file is broken:
     it is more likely half written than meant, and deleting it says the same for certain."""
     reading = _Reading(file, previous)
+    data = data.removeprefix(b"\xef\xbb\xbf")  # a byte order mark
     if not data.strip(b" \t\r\n"):
         reading.fail(0, "the file is empty", hides=False)
     elif not (looks_like_json(data, file) and _read_json(data, reading, or_yaml=not file.endswith(".json"))):

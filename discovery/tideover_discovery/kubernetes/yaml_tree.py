@@ -27,7 +27,6 @@ from .objects import Refusal
 
 MAX_DEPTH = 64
 MAX_ALIASED_NODES = 100_000
-MAX_KEY_CHARACTERS = 1024
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})\Z")
 _FLOAT = re.compile(r"[-+]?([0-9]{1,30}\.[0-9]{0,30}|\.[0-9]{1,30})([eE][-+]?[0-9]{1,3})?\Z")
@@ -122,8 +121,6 @@ class _Tree:
     def _key(self, event: Any, seen: dict[str, Any]) -> str:
         if not isinstance(event, ScalarEvent):
             raise BadYaml("a key that is not plain text", _line(event))
-        if len(event.value) > MAX_KEY_CHARACTERS:
-            raise BadYaml("a key of more than 1024 characters", _line(event))
         if event.value in seen:
             raise BadYaml(f"key {event.value!r} occurs twice", _line(event))
         return str(event.value)

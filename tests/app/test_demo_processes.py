@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -108,10 +109,12 @@ async def test_a_pod_says_who_answered_and_reads_bodies(tmp_path: Path) -> None:
 
 
 def test_a_taken_port_names_what_wanted_it_and_who_has_it(tmp_path: Path) -> None:
-    plan = layout(tmp_path, 31)
+    home, away = layout(tmp_path, 31).clusters
     with socket.socket() as other:
-        other.bind(("127.0.0.1", plan.clusters[1].sidecar_port))
+        other.bind(("127.0.0.1", 0))
         other.listen()
+        taken = replace(away, sidecar_port=other.getsockname()[1])
+        plan = replace(layout(tmp_path, 31), clusters=(home, taken))
         with pytest.raises(stage.PortTakenError) as caught:
             stage.check_ports(plan)
     message = str(caught.value)

@@ -29,6 +29,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -89,14 +90,15 @@ class Case:
         return located(self.world, self.vantage)
 
 
-def load_cases() -> list[Case]:
+@cache
+def load_cases() -> tuple[Case, ...]:
     """Every golden world there is."""
-    return [
+    return tuple(
         case
         for path in sorted(CASES.glob("*.yaml"))
         for raw in yaml.safe_load(path.read_text())
         for case in _cases(path.stem, raw)
-    ]
+    )
 
 
 def table(assignment: Assignment) -> str:

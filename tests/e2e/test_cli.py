@@ -54,9 +54,10 @@ async def test_a_failover_is_seen_by_status_events_and_services(tmp_path: Path) 
     async with mesh(tmp_path) as world, running_tideover(world.setup) as tideover:
         follower = await asyncio.create_subprocess_exec(
             TIDEOVER, "events", "--follow", "-o", "json", "--server", f"127.0.0.1:{world.setup.admin_port}",
-            stdout=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert follower.stdout is not None
+        assert follower.stderr is not None
         world.unready("paris")
         kind = ""
         while kind != "ServiceFailingOver":
@@ -76,6 +77,9 @@ async def test_a_failover_is_seen_by_status_events_and_services(tmp_path: Path) 
         # the control plane's end is the follower's end
         await tideover.terminate()
         assert await asyncio.wait_for(follower.wait(), 20) == 3
+        error = (await follower.stderr.read()).decode()
+        assert error.startswith("tideover: no control plane answers")
+        assert error.count("\n") == 1
 
 
 async def failing(tideover: Tideover) -> list[dict[str, Any]]:

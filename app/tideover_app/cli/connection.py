@@ -38,6 +38,7 @@ Server = Annotated[
 @contextmanager
 def connected(server: str) -> Iterator[AdminStub]:
     """A stub for the admin API there; what goes wrong in the block becomes a Failure."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own log lines would stand beside ours
     import grpc
 
     from tideover_proto.admin.v1.admin_pb2_grpc import AdminStub

@@ -81,9 +81,15 @@ def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
     precious = tmp_path / "demo-run" / "thesis.txt"
     precious.parent.mkdir()
     precious.write_text("years of work")
-    with pytest.raises(disk.ForeignFolderError, match="was not made by a demo"):
+    with pytest.raises(disk.UnusableFolderError, match="was not made by a demo"):
         disk.prepare(layout(tmp_path))
     assert precious.read_text() == "years of work"
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(disk.UnusableFolderError, match=r"demo-run cannot be written: .*Not a directory"):
+        disk.prepare(layout(tmp_path / "file"))
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:

@@ -15,25 +15,29 @@ from . import manifests
 from .layout import SERVICES, Layout
 
 
-class ForeignFolderError(Exception):
-    """A folder is in the way that no demo made."""
+class UnusableFolderError(Exception):
+    """The folder for the run cannot be had: it is not the demo's, or not writable."""
 
 
 def prepare(layout: Layout) -> None:
-    """An empty `demo-run`, with every service ready. ForeignFolderError: it is not ours to empty."""
+    """An empty `demo-run`, with every service ready. UnusableFolderError: nothing of others was touched."""
     folder = layout.run_folder
-    if folder.exists():
-        if not layout.config.exists() and any(folder.iterdir()):
-            raise ForeignFolderError(
+    try:
+        if folder.exists() and not layout.config.exists() and any(folder.iterdir()):
+            raise UnusableFolderError(
                 f"{folder} exists and was not made by a demo; move it away, or start elsewhere"
             )
-        shutil.rmtree(folder)
-    (folder / "logs").mkdir(parents=True)
-    write(layout.config, manifests.configuration(layout))
-    write(folder / "policies" / "failover.yaml", manifests.policies())
-    for cluster in layout.clusters:
-        write(layout.manifests(cluster.name) / "nodes.yaml", manifests.nodes(cluster))
-        set_ready(layout, cluster.name, *SERVICES, ready=True)
+        shutil.rmtree(folder, ignore_errors=not folder.exists())
+        (folder / "logs").mkdir(parents=True)
+        write(layout.config, manifests.configuration(layout))
+        write(folder / "policies" / "failover.yaml", manifests.policies())
+        for cluster in layout.clusters:
+            write(layout.manifests(cluster.name) / "nodes.yaml", manifests.nodes(cluster))
+            set_ready(layout, cluster.name, *SERVICES, ready=True)
+    except OSError as error:
+        raise UnusableFolderError(
+            f"{folder} cannot be written: {error}; start elsewhere, or use --folder"
+        ) from error
 
 
 def set_ready(layout: Layout, cluster: str, *services: str, ready: bool) -> float:

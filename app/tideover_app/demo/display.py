@@ -15,7 +15,7 @@ from .live import View, line
 from .promises import Take
 
 REDRAW_S = 0.25
-_SVG_WIDTH = 104
+_SVG_WIDTH = 116
 
 
 class Display:

@@ -61,7 +61,7 @@ class View:
         )  # fmt: skip
         table.add_column("", no_wrap=True)
         table.add_column("scene")
-        table.add_column("served from")
+        table.add_column("served from", no_wrap=True)
         for name in ("calls", "failed", "cut", "retried", "moved in"):
             table.add_column(name, justify="right", no_wrap=True)
         rows = zip(self.takes, self.results(now_s), strict=True)

@@ -19,7 +19,7 @@ from rich.console import Console
 from tideover_core import __version__
 
 from . import DemoOptions, report, scenes
-from .disk import ForeignFolderError, replace
+from .disk import UnusableFolderError, replace
 from .display import Display, picture
 from .layout import NAMESPACE, SERVICE_PORT, Layout, layout
 from .live import View
@@ -49,7 +49,7 @@ def play_on(plan: Layout, options: DemoOptions, console: Console) -> int:
         tideover, envoy = programs()
         check_ports(plan)
         return asyncio.run(_until_interrupted(Stage(plan, tideover, envoy), options, console))
-    except (MissingError, ForeignFolderError) as problem:
+    except (MissingError, UnusableFolderError) as problem:
         return _complain(problem, CANNOT_RUN)
     except (PortTakenError, NotStartedError) as problem:
         return _complain(problem, NOT_STARTED)

@@ -46,16 +46,9 @@ def status(answer: Document, now_s: float) -> RenderableType:
         parts.append(Text("failing over now", style=_BAD))
         parts.append(
             rows(
-                ("SERVICE", "CLUSTER", "LOCALITY", "READY", "LEAVES", "WHY"),
+                ("SERVICE", "CLUSTER", "LOCALITY", "WHY"),
                 (
-                    [
-                        f"{f['service']}:{f['port']}",
-                        f["cluster"],
-                        f["locality"],
-                        f"{f['healthy']} of {f['counted']}",
-                        f"{f['leavingPercent']} %",
-                        f["cause"],
-                    ]
+                    [f"{f['service']}:{f['port']}", f["cluster"], f["locality"], f["cause"]]
                     for f in answer["failingOver"][:MOST_LINES]
                 ),
             )
@@ -127,14 +120,13 @@ def endpoints(answer: Document) -> RenderableType:
 def clients(answer: Document) -> RenderableType:
     """One stream a line."""
     return rows(
-        ("CLIENT", "CLUSTER", "LOCALITY", "NAMESPACE", "PEER", "AGENT", "SENT", "STATE"),
+        ("CLIENT", "CLUSTER", "LOCALITY", "NAMESPACE", "AGENT", "SENT", "STATE"),
         (
             [
                 c["id"],
                 Text(c["vantage"]["cluster"] or "unknown vantage", style=_BAD if c["unknownVantage"] else ""),
                 c["vantage"]["locality"],
                 c["vantage"]["namespace"] or "-",
-                c["peer"],
                 c["userAgent"] or "-",
                 " ".join(f"{_short(s['type'])}:{s['sent']}" for s in c["subscriptions"]) or "-",
                 _acceptance(c),
@@ -148,6 +140,9 @@ def client(answer: Document) -> RenderableType:
     """One client's streams, name by name."""
     parts: list[RenderableType] = [clients(answer)]
     for one in answer["clients"]:
+        opened = _moment(one["openedAt"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        nacks = _many(one["nacks"], "refusal")
+        parts.append(Text(f"\nstream {one['stream']} from {one['peer']}, open since {opened}, {nacks}"))
         parts += [Text(f"ignored in its node: {problem}", style=_BAD) for problem in one["problems"]]
         for part in one["subscriptions"]:
             wanted = set(part["subscribed"]) - {"*"}
@@ -181,7 +176,8 @@ def rows(titles: Sequence[str], lines: Iterable[Sequence[object]]) -> Table:
     """A plain table: titles, no lines."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for title in titles:
-        table.add_column(title, overflow="fold")
+        # the last one tells why, in words; only that may take several lines, as far as there is room
+        table.add_column(title, overflow="fold", no_wrap=title != titles[-1])
     for row in lines:
         table.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in row))
     return table

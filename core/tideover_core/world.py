@@ -97,6 +97,7 @@ class World:
     root_namespace: str = "tideover-system"
     complete: bool = True
     problems: tuple[Problem, ...] = ()
+    sameness: Sameness = Sameness.ALL
 
 
 Presences = Mapping[tuple[str, ServiceKey], Mapping[int, Presence]]
@@ -123,13 +124,14 @@ def merge(
         before.failover_policies, [*_all(by_name, "failover_policies"), *mesh.failover_policies]
     )
     now = World(
-        services=_kept(before.services, services),
+        services=services,
         clusters=_kept(before.clusters, by_name),
         destination_rules=rules,
         failover_policies=policies,
         root_namespace=mesh.root_namespace,
         complete=complete,
         problems=conflicts(services, (*rules, *policies), before.services, before.problems),
+        sameness=mesh.sameness,
     )
     return previous if previous is not None and _same(now, previous) else now
 
@@ -154,14 +156,50 @@ def located(world: World, vantage: Vantage) -> Vantage:
 
 def _services(
     clusters: Mapping[str, ClusterFacts], mesh: Mesh, presences: Presences, before: World
-) -> dict[ServiceKey, Service]:
-    parts: dict[ServiceKey, list[Part]] = {}
-    for name, facts in clusters.items():
-        for key, service in facts.services.items():
-            exported = mesh.sameness is Sameness.ALL or key in facts.exports
-            part = Part(name, service, presences.get((name, key), NO_PRESENCE), exported)
-            parts.setdefault(key, []).append(part)
-    return {key: _service(key, found, before.services.get(key)) for key, found in sorted(parts.items())}
+) -> Mapping[ServiceKey, Service]:
+    """All services; only those that some cluster touched are looked at again."""
+    changed: dict[ServiceKey, Service] = {}
+    gone: list[ServiceKey] = []
+    for key in _touched(clusters, mesh, presences, before):
+        parts = [
+            Part(name, found, presences.get((name, key), NO_PRESENCE), exported)
+            for name, facts in clusters.items()
+            if (found := facts.services.get(key)) is not None
+            for exported in [mesh.sameness is Sameness.ALL or key in facts.exports]
+        ]
+        if not parts:
+            gone.append(key)
+            continue
+        service = _service(key, parts, before.services.get(key))
+        if service is not before.services.get(key):
+            changed[key] = service
+    if not changed and not gone:
+        return before.services
+    services = {**before.services, **changed}
+    for key in gone:
+        services.pop(key, None)
+    # a new key is last in a dict; the order of a world is by name
+    return services if changed.keys() <= before.services.keys() else dict(sorted(services.items()))
+
+
+def _touched(
+    clusters: Mapping[str, ClusterFacts], mesh: Mesh, presences: Presences, before: World
+) -> set[ServiceKey]:
+    """Services whose facts, presence or export may differ from those of the world before."""
+    if mesh.sameness is not before.sameness:
+        return {key for facts in (*clusters.values(), *before.clusters.values()) for key in facts.services}
+    touched: set[ServiceKey] = {key for name, key in presences if name in clusters}
+    touched |= {
+        key for key, service in before.services.items() if any(part.presence for part in service.parts)
+    }
+    nothing = ClusterFacts("", "", Locality())
+    for name in clusters.keys() | before.clusters.keys():
+        old, new = before.clusters.get(name, nothing), clusters.get(name, nothing)
+        if old.services is not new.services:
+            both = old.services.keys() | new.services.keys()
+            touched |= {key for key in both if old.services.get(key) is not new.services.get(key)}
+        touched |= old.exports ^ new.exports
+    return touched
 
 
 def _service(key: ServiceKey, parts: list[Part], before: Service | None) -> Service:
@@ -224,5 +262,6 @@ def _same(now: World, before: World) -> bool:
         and now.failover_policies is before.failover_policies
         and now.root_namespace == before.root_namespace
         and now.complete == before.complete
+        and now.sameness is before.sameness
         and now.problems == before.problems
     )

@@ -18,7 +18,7 @@ from tideover_core.policy import DistributeRule, FailoverPolicy, Place, Settings
 from tideover_core.resolve import projection, resolve
 from tideover_core.simulate import without
 from tideover_core.target import Aim
-from tideover_core.world import Mesh, Presences, World, located, merge
+from tideover_core.world import Mesh, Presences, Sameness, World, located, merge
 
 settings.register_profile("core", max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("core")
@@ -187,6 +187,17 @@ def test_same_world_same_answer(
     assert planned(one, vantage) == planned(two, vantage)
     assert repr(planned(one, vantage)) == repr(planned(two, vantage))
     assert merge(found, mesh, past, one) is one
+
+
+@given(st.lists(st.tuples(clusters(), presences(), meshes(), st.sampled_from(list(Sameness))), max_size=4))
+def test_merging_step_by_step_gives_what_merging_at_once_gives(
+    steps: list[tuple[list[ClusterFacts], Presences, Mesh, Sameness]],
+) -> None:
+    world: World | None = None
+    for found, past, mesh, sameness in steps:
+        settled = replace(mesh, sameness=sameness)
+        world = merge(found, settled, past, world)
+        assert world == merge(found, settled, past)
 
 
 @given(clusters(), presences(), meshes(), vantages)

@@ -9,7 +9,7 @@ from .codec import SPLIT_BYTES, set_version, sotw_response
 from .events import Event
 from .resource import Resource, TypeUrl, View
 from .subscription import WILDCARD, Change
-from .substream import Batch, Substream
+from .substream import Substream
 
 _WHOLE_SET = frozenset({TypeUrl.CLUSTER.value, TypeUrl.LISTENER.value})
 
@@ -50,13 +50,10 @@ class SotwSubstream(Substream):
     def additions(self, view: View, nonce: str) -> tuple[bytes, tuple[str, ...]] | None:
         """New and changed resources. That a name does not exist cannot be said (D3 is delta's)."""
         batch = self._collect(self._view(view))
-        if not batch or not self._worth_saying(batch):
+        if batch is None or not (batch.resources or batch.greeting):
             return None
         names = batch.names
         return self._respond(batch.resources, nonce), names
-
-    def _worth_saying(self, batch: Batch) -> bool:
-        return bool(batch.resources or batch.greeting)
 
     def removals(self, view: View, nonce: str) -> bytes | None:
         """Nothing: what is gone is forgotten, so that it is sent when it comes back (C7)."""
@@ -130,9 +127,6 @@ class WholeSetSubstream(SotwSubstream):
         self._owed.update(self._inherited)
         self._inherited.clear()
         self._due = True
-        return True
-
-    def _worth_saying(self, batch: Batch) -> bool:
         return True
 
     def removals(self, view: View, nonce: str) -> bytes | None:

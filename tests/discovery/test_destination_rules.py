@@ -322,6 +322,15 @@ def test_plaintext_is_what_disabled_tls_means() -> None:
         ({"trafficPolicy": {"outlierDetection": {"consecutive5xxErrors": True}}}, "not a whole number"),
         ({"trafficPolicy": {"connectionPool": {"http": {"h2UpgradePolicy": "X"}}}}, "h2UpgradePolicy"),
         ({"trafficPolicy": []}, "not a mapping"),
+        # what an Envoy would refuse, or could not connect with
+        ({"subsets": [{"name": "a.b#c", "labels": {}}]}, r"spec.subsets\[0\].name is 'a.b#c'"),
+        ({"trafficPolicy": {"outlierDetection": {"interval": "0s"}}}, "interval is 0s, not between 0.001s"),
+        ({"trafficPolicy": {"outlierDetection": {"baseEjectionTime": "0s"}}}, "baseEjectionTime is 0s"),
+        ({"trafficPolicy": {"connectionPool": {"tcp": {"connectTimeout": "0s"}}}}, "connectTimeout is 0s"),
+        ({"trafficPolicy": {"connectionPool": {"tcp": {"tcpKeepalive": {"time": "10h"}}}}}, "1s and 32767s"),
+        ({"trafficPolicy": {"connectionPool": {"tcp": {"tcpKeepalive": {"interval": "1ms"}}}}}, "1s and"),
+        ({"trafficPolicy": {"connectionPool": {"tcp": {"tcpKeepalive": {"probes": 200}}}}}, "0 and 127"),
+        ({"trafficPolicy": {"connectionPool": {"http": {"maxConcurrentStreams": 2**31}}}}, "not between"),
     ],
 )
 def test_a_rule_that_makes_no_sense_is_refused_and_says_which_field(spec: dict[str, Any], words: str) -> None:

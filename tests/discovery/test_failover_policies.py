@@ -118,6 +118,7 @@ def test_targets_are_services_of_its_own_namespace() -> None:
         ({"distribute": [{"to": []}]}, r"spec.distribute\[0\].to"),
         ({"spill": {"belowHealthyPercent": 0}}, "belowHealthyPercent"),
         ({"outlier": {"interval": "5"}}, "spec.outlier.interval: '5' is no duration"),
+        ({"outlier": {"interval": "0s"}}, "spec.outlier.interval"),
         ({"outlier": {"interval": 5}}, "spec.outlier.interval: 5 is no duration"),
         ({"retry": {"attempts": "2"}}, "spec.retry.attempts"),
         ({"retry": {"idempotent": "yes"}}, "spec.retry.idempotent"),

@@ -116,6 +116,10 @@ def test_other_kinds_are_none_of_our_business() -> None:
         ),
         ("kind: List\nitems: [1]", "no mapping"),
         ("kind: Service\nmetadata: 7", "Expected"),
+        ("kind: Service\nmetadata: {name: a/b}", "no name that Kubernetes allows"),
+        ("kind: Service\nmetadata: {name: a.b}", "no name that Kubernetes allows"),
+        ("kind: Service\nmetadata: {name: a, namespace: 'b:80'}", "namespace 'b:80' is no name"),
+        (f"kind: Pod\nmetadata: {{name: {'a' * 300}}}", "no name that Kubernetes allows"),
     ],
 )
 def test_a_broken_object_is_a_refusal_in_words(text: str, words: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from tideover_discovery.kubernetes.decoding import key
 from tideover_discovery.kubernetes.manifest import (
     Broken,
     Manifest,
@@ -17,7 +18,7 @@ from tideover_discovery.kubernetes.manifest import (
     looks_like_json,
     read_manifest,
 )
-from tideover_discovery.kubernetes.objects import AnyObject, key
+from tideover_discovery.kubernetes.objects import AnyObject
 
 # Raise it when what is kept of an object, or what is refused, changes
 VERSION = 1

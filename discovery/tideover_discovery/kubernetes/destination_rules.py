@@ -9,7 +9,7 @@ from tideover_core import policy as core
 from tideover_core.policy import Settings, Subset
 
 from .fields import Fields
-from .objects import DestinationRule
+from .objects import DestinationRule, is_label
 from .traffic_policies import settings
 
 _CLUSTER_DOMAINS = (".svc.cluster.local", ".svc.clusterset.local")
@@ -77,6 +77,8 @@ def _subset(part: Fields) -> Subset:
     name = part.text("name")
     if not name:
         raise part.refusal("name", "is missing")
+    if not is_label(name):
+        raise part.refusal("name", f"is {name[:80]!r}; use small letters, digits and dashes")
     whole, ports = traffic_policy(part.object("trafficPolicy"))
     subset = Subset(name, part.labels("labels"), whole, ports)
     part.close()

@@ -68,8 +68,8 @@ class _Spill(_Part):
 
 class _Outlier(_Part):
     consecutive_errors: Annotated[int, Field(ge=0, le=2**31)] = 5
-    interval: Duration = 1.0
-    base_ejection: Duration = 30.0
+    interval: Annotated[Duration, Field(ge=0.001)] = 1.0
+    base_ejection: Annotated[Duration, Field(ge=0.001)] = 30.0
     max_ejection_percent: Annotated[int, Field(ge=0, le=100)] = 100
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .durations import seconds
+from .durations import MAX_S, seconds
 from .objects import Refusal
 
 
@@ -65,15 +65,18 @@ class Fields:
             raise self.refusal(name, f"is {found}, not between {least} and {most}")
         return found
 
-    def duration(self, name: str) -> float | None:
-        """A duration in seconds."""
+    def duration(self, name: str, least_s: float = 0.0, most_s: float = MAX_S) -> float | None:
+        """A duration in seconds, within bounds."""
         value = self.take(name)
         if value is None:
             return None
         try:
-            return seconds(value)
+            found = seconds(value)
         except Refusal as error:
             raise self.refusal(name, str(error)) from None
+        if not least_s <= found <= most_s:
+            raise self.refusal(name, f"is {value}, not between {least_s:g}s and {most_s:g}s")
+        return found
 
     def object(self, name: str) -> Fields | None:
         """A mapping."""

@@ -15,20 +15,10 @@ from msgspec import Raw
 
 from tideover_core import policy as core
 
+from .decoding import Unread, decode, key, key_of
 from .destination_rules import destination_rule
 from .failover_policies import failover_policy
-from .objects import (
-    AnyObject,
-    DestinationRule,
-    FailoverPolicy,
-    Key,
-    Nameless,
-    Refusal,
-    Unread,
-    decode,
-    key,
-    key_of,
-)
+from .objects import AnyObject, DestinationRule, FailoverPolicy, Key, Nameless, Refusal
 from .yaml_tree import BadYaml, objects_in
 
 Progress = Callable[[float], None]  # the part that is done, 0 to 1

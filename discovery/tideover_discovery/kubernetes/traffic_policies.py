@@ -128,7 +128,7 @@ def _outlier(outlier: Fields) -> Outlier:
     gateway = outlier.integer("consecutiveGatewayErrors")
     local = outlier.integer("consecutiveLocalOriginFailures")
     split = outlier.flag("splitExternalLocalOriginErrors") or False
-    interval, base = outlier.duration("interval"), outlier.duration("baseEjectionTime")
+    interval, base = outlier.duration("interval", 0.001), outlier.duration("baseEjectionTime", 0.001)
     most = outlier.integer("maxEjectionPercent", 0, 100)
     least = outlier.integer("minHealthPercent", 0, 100)
     outlier.close()
@@ -150,7 +150,7 @@ def _connection_pool(pool: Fields) -> ConnectionPool:
     tcp, http = pool.object("tcp"), pool.object("http")
     if tcp is not None:
         found["max_connections"] = tcp.integer("maxConnections") or None
-        found["connect_timeout_s"] = tcp.duration("connectTimeout")
+        found["connect_timeout_s"] = tcp.duration("connectTimeout", 0.001)
         found["max_connection_duration_s"] = tcp.duration("maxConnectionDuration")
         keepalive = tcp.object("tcpKeepalive")
         if keepalive is not None:
@@ -161,7 +161,7 @@ def _connection_pool(pool: Fields) -> ConnectionPool:
         found["max_requests"] = http.integer("http2MaxRequests") or None
         found["max_requests_per_connection"] = http.integer("maxRequestsPerConnection") or None
         found["max_retries"] = http.integer("maxRetries") or None
-        found["max_concurrent_streams"] = http.integer("maxConcurrentStreams") or None
+        found["max_concurrent_streams"] = http.integer("maxConcurrentStreams", 0, 2**31 - 1) or None
         found["idle_timeout_s"] = http.duration("idleTimeout")
         found["http2_upgrade"] = _upgrade(http)
         http.close()
@@ -180,8 +180,9 @@ def _upgrade(http: Fields) -> bool | None:
 def _keepalive(keepalive: Fields) -> TcpKeepalive:
     """What is not said is the system's in Istio; here it is Tideover's default."""
     default = TcpKeepalive()
-    time, interval = keepalive.duration("time"), keepalive.duration("interval")
-    probes = keepalive.integer("probes")
+    # what Linux takes; with more every connection would fail
+    time, interval = keepalive.duration("time", 1, 32767), keepalive.duration("interval", 1, 32767)
+    probes = keepalive.integer("probes", 0, 127)
     keepalive.close()
     return TcpKeepalive(
         default.time_s if time is None else time,

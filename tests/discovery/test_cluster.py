@@ -139,6 +139,14 @@ def test_a_bad_address_is_left_out_and_named_and_the_others_count(address: str) 
     assert problem.where.startswith("paris.json:")
 
 
+def test_a_bad_address_behind_two_ports_is_named_once() -> None:
+    part: dict[str, Any] = endpoint_slice("ratings", [Place("127.0.0.1"), Place("10.0.0.2")])
+    part["ports"].append({"name": "admin", "port": 1})
+    found = facts(service("ratings", ports=[{"port": 9080}, {"port": 1, "name": "admin"}]), part)
+    assert len(found.problems) == 1
+    assert [e.address for e in endpoints(found, 1)] == ["10.0.0.2"]
+
+
 def test_the_demo_switch_allows_loopback() -> None:
     found = facts(service("ratings"), endpoint_slice("ratings", [Place("127.0.0.1")]), allow_loopback=True)
     assert [e.address for e in endpoints(found)] == ["127.0.0.1"]

@@ -135,7 +135,7 @@ def read_manifest(
     it is more likely half written than meant, and deleting it says the same for certain."""
     reading = _Reading(file, previous)
     data = data.removeprefix(b"\xef\xbb\xbf")  # a byte order mark
-    if not data.strip(b" \t\r\n"):
+    if not data or data.isspace():
         reading.fail(0, "the file is empty", hides=False)
     elif not (looks_like_json(data, file) and _read_json(data, reading, or_yaml=not file.endswith(".json"))):
         lines = data.count(b"\n") + 1

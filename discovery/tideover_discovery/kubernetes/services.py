@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tideover_core.model import Endpoint, Locality, Problem, ServiceFacts, ServiceKey, ServicePort
 
@@ -29,14 +29,17 @@ class Around:
 
 @dataclass(slots=True)
 class _Refusals:
-    """Problems of one object."""
+    """Problems of one object, each once: every port of a slice meets the same bad address."""
 
     object: str
     where: str
     found: list[Problem]
+    told: set[tuple[str, str]] = field(default_factory=set)
 
     def __call__(self, message: str, consequence: str) -> None:
-        self.found.append(Problem(self.object, message, consequence, self.where))
+        if (message, consequence) not in self.told:
+            self.told.add((message, consequence))
+            self.found.append(Problem(self.object, message, consequence, self.where))
 
 
 def service_facts(
@@ -99,24 +102,14 @@ def _endpoints(
             refuse(f"addressType {body.address_type!r} is not IPv4 or IPv6", "the slice is ignored")
             continue
         gathering = Gathering(around.ground, key.namespace, around.pods, around.nodes, refuse)
-        told: set[tuple[str, str]] = set()
-
-        def once(
-            message: str, consequence: str, refuse: _Refusals = refuse, told: set[tuple[str, str]] = told
-        ) -> None:
-            if (message, consequence) not in told:  # each port meets the same bad address
-                told.add((message, consequence))
-                refuse(message, consequence)
-
-        gathering.refuse = once
         for port in body.ports or ():
             if (port.protocol or "TCP") != "TCP":
                 continue  # the Service's port says so already
             number = by_name.get(port.name or "")
             if number is None:
-                once(f"its port {port.name or ''!r} is no TCP port of the Service", "that port is ignored")
+                refuse(f"its port {port.name or ''!r} is no TCP port of the Service", "that port is ignored")
             elif port.port is None or not 1 <= port.port <= 65535:
-                once(f"its port {port.name or ''!r} has no usable number", "that port is ignored")
+                refuse(f"its port {port.name or ''!r} has no usable number", "that port is ignored")
             else:
                 gathering.add(body, port, found[number])
     return {number: tuple(sorted(there.values(), key=_by_address)) for number, there in found.items()}

@@ -97,8 +97,9 @@ class XdsServer:
 
     def touch(self, changes: Mapping[str, Collection[str]] | None) -> None:
         """These names may have changed (None: all): each stream looks when its writer is free."""
-        for stream in self._streams.values():
-            stream.touch(changes)
+        if changes is None or changes:
+            for stream in self._streams.values():
+                stream.touch(changes)
 
     async def stop(self, grace_s: float) -> None:
         """Take no more streams, end every open one with OK, then close; after `grace_s` without asking."""

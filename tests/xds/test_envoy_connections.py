@@ -1,0 +1,91 @@
+"""How connections of real Envoys are kept and given up (facts/control-plane-connections.md)."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.envoy import ads_bootstrap, running_envoy
+from support.ports import free_port
+from support.wait import holds, until
+from support.xds_serving import serving_xds
+from support.xds_worlds import RATINGS, changed, endpoint, service, two_clusters
+from tideover_xds.server_options import ServerOptions
+
+pytestmark = pytest.mark.envoy
+
+
+def bootstrap(port: int, *, delta: bool = True, ping_every: str = "") -> dict[str, Any]:
+    metadata = {"CLUSTER_ID": "paris", "NAMESPACE": "bookinfo", "HTTP_PORT": free_port()}
+    described = ads_bootstrap(port, metadata=metadata, delta=delta)
+    if ping_every:
+        (options,) = described["static_resources"]["clusters"][0]["typed_extension_protocol_options"].values()
+        http2 = options["explicit_http_config"]["http2_protocol_options"]
+        http2["connection_keepalive"] = {"interval": ping_every, "timeout": "3s"}
+    return described
+
+
+@pytest.mark.parametrize("delta", [True, False], ids=["delta", "sotw"])
+async def test_a_connection_that_is_old_ends_and_nothing_is_sent_again(tmp_path: Path, delta: bool) -> None:
+    options = ServerOptions(connection_age_s=1, connection_age_grace_s=0.2)
+    async with (
+        serving_xds(two_clusters(), options) as xds,
+        running_envoy(bootstrap(xds.port, delta=delta), tmp_path) as envoy,
+    ):
+        before = await envoy.updates()
+        await until(
+            lambda: len(xds.heard.clients) >= 3 and xds.server.streams == 1, what="it came back twice"
+        )
+        updates = {name: n for name, n in (await envoy.updates()).items() if n != before.get(name)}
+        if delta:
+            assert updates == {}
+        # what state of the world asks for by name is sent again; nothing is changed by it
+        modified = await envoy.stats(
+            r"cluster_manager.cluster_(modified|removed)|listener_manager.listener_modified"
+        )
+        assert {name: n for name, n in modified.items() if n} == {}
+        xds.replace(changed(xds.world, "paris", service("ratings", [endpoint("10.0.0.9")])))
+        await until(lambda: has(envoy, "10.0.0.9:9080"))
+        assert xds.heard.nacks() == []
+
+
+async def has(envoy: Any, hostport: str) -> bool:
+    return hostport in await envoy.health(RATINGS)
+
+
+async def test_pings_of_envoy_are_no_reason_to_go_away(tmp_path: Path) -> None:
+    async with (
+        serving_xds(two_clusters()) as xds,
+        running_envoy(bootstrap(xds.port, ping_every="0.2s"), tmp_path),
+    ):
+        await holds(lambda: (len(xds.heard.clients), xds.server.streams) == (1, 1), 3)
+
+
+async def test_an_envoy_that_is_stopped_is_noticed_and_welcome_again(tmp_path: Path) -> None:
+    options = ServerOptions(keepalive_s=0.5, keepalive_timeout_s=0.5)
+    async with (
+        serving_xds(two_clusters(), options) as xds,
+        running_envoy(bootstrap(xds.port), tmp_path) as envoy,
+    ):
+        os.kill(envoy.process.pid, signal.SIGSTOP)
+        try:
+            await until(lambda: xds.server.streams == 0, what="the stream of a stopped Envoy is closed")
+        finally:
+            os.kill(envoy.process.pid, signal.SIGCONT)
+        await until(lambda: xds.server.streams == 1)
+
+
+async def test_when_the_server_stops_envoy_keeps_what_it_has(tmp_path: Path) -> None:
+    async with serving_xds(two_clusters()) as xds, running_envoy(bootstrap(xds.port), tmp_path) as envoy:
+        before = await envoy.health(RATINGS)
+        await xds.server.stop(1)
+        assert set(xds.heard.ended.values()) == {"the server stops"}
+        await holds(lambda: same(envoy, before), 0.5)
+
+
+async def same(envoy: Any, before: dict[str, str]) -> bool:
+    return bool(before) and await envoy.health(RATINGS) == before

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tideover_core.model import Problem
 
+from . import config as configuration
 from .config import Config, ConfigError
 
 LOOK_EVERY_MS = 50
@@ -16,6 +17,14 @@ STAYS = "the configuration before stays in use"
 # besides clusters and policies, which `Sources` and `PolicyWatch` exchange
 _MERGED = ("sameness", "root_namespace")
 _LIVE = ("clusters", "policies", *_MERGED)
+
+
+def load(path: Path) -> Config:
+    """A configuration that this version can run. ConfigError otherwise."""
+    config = configuration.load(path)
+    if flaws := configuration.unsupported(config):
+        raise ConfigError(flaws)
+    return config
 
 
 class ConfigWatch:

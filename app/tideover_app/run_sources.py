@@ -16,10 +16,18 @@ from tideover_core.latest import Latest
 from tideover_core.model import ClusterFacts, Locality, Problem, SourceStatus
 from tideover_discovery.watch import Source
 
-from .config import Cluster
+from .config import Cluster, Config
 
 RESTART_AFTER_S = 1.0
 Opened = Callable[[Cluster, ClusterFacts | None], Source]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """A kind of source: which clusters it is for, and how it is made from what was known before."""
+
+    serves: Callable[[Cluster], bool]
+    open: Callable[[Config, Cluster, ClusterFacts | None], Source]
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ The first change is merged at once; those that come meanwhile join the next merg
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 
@@ -83,6 +84,7 @@ class WorldKeeper:
             self._replica.world.set(world)
             if world.complete and not before.complete:
                 self.touch(None)
+                gc.freeze()  # what is known now stays: a collection that walks all of it is a pause
             elif changes is None or changes:
                 self.touch(changes)
         self._told.set()

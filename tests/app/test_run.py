@@ -7,7 +7,11 @@ import json
 import os
 import signal
 import socket
+import ssl
+import urllib.request
+from asyncio.subprocess import DEVNULL
 from collections.abc import Iterable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,8 @@ import pytest
 from support.certificates import Authority
 from support.delta import CDS, EDS, delta_client, node
 from support.manifests import ClusterFolder, Place, endpoint_slice, service
-from support.tideover import Answer, Setup, Tideover, command, running_tideover
+from support.ports import free_port
+from support.tideover import TIDEOVER, Answer, Setup, Tideover, command, running_tideover
 from support.wait import holds, until
 from tideover_proto.admin.v1 import admin_pb2 as pb
 from tideover_proto.admin.v1 import admin_pb2_grpc
@@ -88,7 +93,7 @@ async def test_it_starts_answers_and_ends_cleanly_on_sigterm(setup: Setup) -> No
         assert await tideover.http("/healthz") == (200, "ok\n")
         assert await tideover.http("/readyz") == (200, "ready\n")
         assert await tideover.terminate() == 0
-        assert '"event": "Stopped"' in tideover.log()
+        assert json.loads(tideover.log().splitlines()[-1])["event"] == "Stopped"
     assert {path.name for path in (setup.folder / "state").iterdir()} >= {"paris.facts", "dublin.facts"}
 
 
@@ -536,6 +541,7 @@ async def test_xds_and_admin_ask_for_client_certificates_and_follow_rotations(se
         await until(lambda: "TLS material" in tideover.log() and "no PEM certificate" in tideover.log())
         for port in (setup.xds_port, setup.admin_port):
             assert await answers(port, good)
+        assert [line for line in tideover.log().splitlines() if not line.startswith("{")] == []
 
 
 async def test_a_stopped_process_that_goes_on_is_not_ended_by_the_watchdog(setup: Setup) -> None:
@@ -544,3 +550,33 @@ async def test_a_stopped_process_that_goes_on_is_not_ended_by_the_watchdog(setup
         await asyncio.sleep(0.5)  # that it was stopped for some time is the point
         tideover.process.send_signal(signal.SIGCONT)
         await holds(tideover.ready, 0.5)
+
+
+async def test_http_outside_loopback_is_encrypted_and_asks_for_no_certificate(setup: Setup) -> None:
+    ca = Authority()
+    ca.issue("first").write(setup.folder / "tls.crt", setup.folder / "tls.key")
+    port = free_port()
+    listen = {"xds": f"127.0.0.1:{setup.xds_port}", "admin": f"127.0.0.1:{setup.admin_port}"}
+    setup.settings = {
+        "listen": {**listen, "http": f"0.0.0.0:{port}"},
+        "tls": {"cert": "./tls.crt", "key": "./tls.key"},
+    }
+    setup.write()
+    trusting = ssl.create_default_context(cadata=ca.pem.decode())
+    trusting.check_hostname = False
+
+    def ready(scheme: str) -> bool:
+        url = f"{scheme}://127.0.0.1:{port}/readyz"
+        try:
+            with urllib.request.urlopen(url, context=trusting, timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (OSError, HTTPException):
+            return False
+
+    process = await asyncio.create_subprocess_exec(TIDEOVER, "run", "-c", str(setup.config), stderr=DEVNULL)
+    try:
+        await until(lambda: asyncio.to_thread(ready, "https"))
+        assert not await asyncio.to_thread(ready, "http")
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 15) == 0

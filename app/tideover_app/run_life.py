@@ -1,0 +1,205 @@
+"""One life of the control plane: wires sources, world, cache and servers, and ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from tideover_core.model import ClusterFacts, Problem
+from tideover_discovery.watch import Source
+
+from .config import Cluster, Config, ConfigError
+from .metrics import Gauges, Metrics
+from .replica import Kind
+from .run_log import start_logging, tell
+from .run_policies import STATE_NAME, PolicyWatch
+from .run_reload import STAYS, ConfigWatch, applied, changed_live, load, needs_restart, refused
+from .run_replica import RunningReplica
+from .run_servers import Servers, warn_of_dangers
+from .run_sources import SourceKind, Sources
+from .run_state import StateKeeper
+from .run_watchdog import Watchdog
+from .run_world import WorldKeeper
+from .snapshot import StateFolder
+from .snapshot_past import remembered
+
+# a source that hangs holds a thread; saving and answering must find another
+MOST_THREADS, THREADS = 64, "blocking"
+LEAVE_AFTER_S = 2.0
+
+
+class Life:
+    """One life of the control plane."""
+
+    def __init__(self, config: Config, kinds: Sequence[SourceKind]) -> None:
+        self.config = config
+        self._kinds = kinds
+        self.log = start_logging()
+        self.gauges = Gauges()
+        self.replica = RunningReplica(
+            config.name,
+            config.region,
+            start_grace_s=config.start_grace_s,
+            tell=lambda happening: tell(self.log, happening),
+        )
+        self.metrics = Metrics(self.replica, self.replica.fleet, self.gauges, time.time)
+        self.stopping = asyncio.Event()
+
+    async def serve(self) -> int:
+        """Until a signal says stop; the exit code."""
+        self._threads = ThreadPoolExecutor(MOST_THREADS, THREADS)
+        asyncio.get_running_loop().set_default_executor(self._threads)
+        self.state = StateFolder(self.config.state)
+        problem = await asyncio.to_thread(self.state.open)
+        try:
+            self._remember(problem)
+            self.servers = Servers(self.config, self.replica, self.world.cache, self.metrics)
+            try:
+                self.servers.take()
+                await self._serve()
+            finally:
+                await self.servers.stop()
+            await self.keeper.write()
+        finally:
+            self.state.close()
+        self.log.info("Stopped", message="streams ended, state saved")
+        await self._leave_hanging_threads()
+        return 0
+
+    async def _leave_hanging_threads(self) -> None:
+        """A thread that hangs in a dead file system can never be joined: end without it."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        patience_s = LEAVE_AFTER_S
+        while any(thread.name.startswith(THREADS) for thread in threading.enumerate()):
+            if patience_s <= 0:
+                self.log.warning("Left", message="a source hangs in a read; ended without waiting for it")
+                os._exit(0)
+            await asyncio.sleep(0.05)
+            patience_s -= 0.05
+
+    def _remember(self, problem: Problem | None) -> None:
+        """Make everything that lives from facts, beginning with what was known before."""
+        names = [STATE_NAME, *(cluster.name for cluster in self.config.clusters)]
+        known, refused = self.state.load(names)
+        self.replica.note("state", [problem] if problem else [])
+        self.replica.note("snapshot", refused)
+        self.world = WorldKeeper(self.config, self.replica, self.metrics, self.gauges)
+        self.keeper = StateKeeper(self.state, known, self.gauges, self._state_noted)
+        self.world.keep = self.keeper.keep
+        self.world.history = remembered((name, saved.past) for name, saved in known.items())
+        policies = known.pop(STATE_NAME, None)
+        facts = {name: saved.facts for name, saved in known.items()}
+        self.policies = PolicyWatch(
+            self.config.policies, policies.facts if policies else None, self.world.changed
+        )
+        self.sources = Sources(self._open_source, self.world.changed)
+        self.sources.apply(self.config.clusters, facts)
+        self.replica.facts, self.replica.policies = self.sources, self.policies
+        self.replica.fleet.on_problem(self.world.changed)
+        for name in facts:
+            self.log.info("Restored", object=f"Cluster {name}", message="known from the snapshot, stale")
+
+    async def _serve(self) -> None:
+        self.world.renew(self.sources, self.policies)
+        watchdog = Watchdog()
+        self.gauges.event_loop_lag_s = lambda: watchdog.lag_s
+        async with asyncio.TaskGroup() as tasks:
+            self.world.touch = self.servers.xds.touch
+            watch = ConfigWatch(self.config.path, self._again)
+            self._handle_signals(watch)
+            work = {
+                "world": lambda: self.world.run(self.sources, self.policies),
+                "journal": self.world.tell,
+                "state": self.keeper.run,
+                "configuration": watch.run,
+                "tls": self._watch_tls,
+                "grace": self._end_grace,
+            }
+            owned = [tasks.create_task(self._keep(name, one), name=name) for name, one in work.items()]
+            owned.append(tasks.create_task(watchdog.beat(), name="heartbeat"))
+            self.sources.start(tasks)
+            self.policies.start(tasks)
+            watchdog.start()
+            await self.servers.start()
+            self.replica.serving = True
+            warn_of_dangers(self.config, self.log)
+            self.log.info("Listening", **self.servers.addresses)
+            await self.stopping.wait()
+            self.replica.serving = False
+            self.sources.stop()
+            self.policies.stop()
+            watchdog.stop()
+            for task in owned:
+                task.cancel()
+            self.world.tell_now()
+
+    async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it again when it fails by an error of the program: clients are served all the same."""
+        while True:
+            try:
+                return await work()
+            except Exception as error:  # what only tells or saves must not end the serving
+                self.log.exception("TaskFailed", object=name)
+                failed = f"failed: {type(error).__name__}: {error}"
+                self.replica.note(f"task {name}", [Problem(f"Task {name}", failed, "started again")])
+                await asyncio.sleep(1)
+
+    def _open_source(self, cluster: Cluster, before: ClusterFacts | None) -> Source:
+        kind = next(kind for kind in self._kinds if kind.serves(cluster))
+        return kind.open(self.config, cluster, before)
+
+    def _handle_signals(self, watch: ConfigWatch) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, watch.hangup)
+
+    def _state_noted(self, problems: list[Problem]) -> None:
+        self.replica.note("state", problems)
+        self.world.changed()
+
+    def _again(self, reason: str) -> None:
+        """Read the configuration again: apply what can be, say what cannot; a broken one changes nothing."""
+        path = self.config.path
+        try:
+            new = load(path)
+        except ConfigError as error:
+            self.gauges.configurations_refused += 1
+            self.replica.note("configuration", refused(error))
+            message = f"{reason}: {error}; {STAYS}"
+            self.replica.journal.add(Kind.CONFIGURATION_REFUSED, "Configuration", message)
+            self.world.changed()
+            return
+        waiting = needs_restart(self.config, new)
+        said = [*self.sources.apply(new.clusters), *self.policies.apply(new.policies)]
+        said += [*changed_live(self.config, new), *(problem.message for problem in waiting)]
+        self.config = applied(self.config, new)
+        self.gauges.configurations_applied += 1
+        self.replica.note("configuration", waiting)
+        self.world.configure(self.config)
+        message = f"{reason}: {'; '.join(said) or 'nothing changed'}"
+        self.replica.journal.add(Kind.CONFIGURATION_APPLIED, "Configuration", message)
+
+    async def _end_grace(self) -> None:
+        """What was not heard of by then is told."""
+        await asyncio.sleep(self.config.start_grace_s)
+        self.world.changed()
+
+    async def _watch_tls(self) -> None:
+        """Look after TLS files, once a second, also while nobody connects."""
+        tls = self.servers.tls
+        while tls is not None:
+            tls.refresh()  # a handshake may have been first
+            if tls.rotations != self.gauges.tls_rotations:
+                self.gauges.tls_rotations = tls.rotations
+                self.log.info("TlsRotated", message="new connections get the new certificate")
+            said = "the certificate read before stays in use"
+            problems = [Problem("TLS material", tls.problem, said)] if tls.problem else []
+            if self.replica.note("tls", problems):
+                self.world.changed()
+            await asyncio.sleep(1)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from .model import Problem, ServiceKey
-from .policy import DestinationRule, FailoverPolicy
+from .policy import DestinationRule, FailoverPolicy, Settings
 
 if TYPE_CHECKING:
     from .world import Service
 
 
-def conflicts(
+def conflicts_of_services(
     services: Mapping[ServiceKey, Service],
-    rules: Iterable[DestinationRule | FailoverPolicy],
     known: Mapping[ServiceKey, Service],
     known_problems: Sequence[Problem],
 ) -> tuple[Problem, ...]:
-    """All conflicts; those of a service that is still the one in `known` are taken from `known_problems`."""
+    """What clusters say differently of one service; of one still in `known`, what `known_problems` has."""
     kept: dict[str, list[Problem]] = {}
     for problem in known_problems:
         kept.setdefault(problem.object, []).append(problem)
@@ -29,12 +29,55 @@ def conflicts(
         if known.get(key) is service:
             found += kept.get(f"Service {key}", []) if kept else []
         else:
-            found += [
-                *_ports_that_differ(service),
-                *_traffic_distributions(service),
-                *_addresses_claimed_twice(service),
-            ]
-    return (*found, *_rules_of_one_name(rules))
+            found += _ports_that_differ(service)
+            found += _traffic_distributions(service)
+            found += _addresses_claimed_twice(service)
+    return tuple(found)
+
+
+def conflicts_of_rules(
+    rules: Sequence[DestinationRule], policies: Sequence[FailoverPolicy]
+) -> tuple[Problem, ...]:
+    """Policies that say different things of the same, oldest first."""
+    by_target: dict[tuple[object, ...], list[DestinationRule | FailoverPolicy]] = {}
+    for rule in rules:
+        chosen = (*sorted(rule.workload_selector.items()), *sorted(rule.export_to))
+        by_target.setdefault((rule.namespace, rule.host, chosen), []).append(rule)
+    for policy in policies:
+        for target in policy.targets or (None,):
+            by_target.setdefault((policy.namespace, target), []).append(policy)
+    disputes: dict[tuple[str, str], dict[str, None]] = {}
+    for alike in by_target.values():
+        for name, older, younger in _disputed(alike) if len(alike) > 1 else ():
+            disputes.setdefault((str(younger), str(older)), {})[name] = None
+    return (
+        *_rules_of_one_name((*rules, *policies)),
+        *(
+            Problem(
+                younger, f"says {', '.join(names)} otherwise than {older} for the same services", OLDER_WINS
+            )
+            for (younger, older), names in disputes.items()
+            if younger != older
+        ),
+    )
+
+
+OLDER_WINS = "the older one wins there; its other fields count"
+
+
+def _disputed(
+    alike: Sequence[DestinationRule | FailoverPolicy],
+) -> Iterator[tuple[str, DestinationRule | FailoverPolicy, DestinationRule | FailoverPolicy]]:
+    """(field, who wins, who loses) of policies of one target, oldest first."""
+    first: dict[str, DestinationRule | FailoverPolicy] = {}
+    for rule in alike:
+        for field in fields(Settings):
+            value = getattr(rule.settings, field.name)
+            if value is None:
+                continue
+            older = first.setdefault(field.name, rule)
+            if getattr(older.settings, field.name) != value:
+                yield field.name, older, rule
 
 
 def _ports_that_differ(service: Service) -> Iterable[Problem]:

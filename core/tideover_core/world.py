@@ -12,7 +12,7 @@ from enum import StrEnum
 from operator import is_
 from typing import Any, TypeVar
 
-from .conflicts import conflicts
+from .conflicts import conflicts_of_rules, conflicts_of_services
 from .model import ClusterFacts, Endpoint, Locality, Problem, ServiceFacts, ServiceKey, ServicePort, Vantage
 from .policy import DestinationRule, FailoverPolicy, age
 
@@ -130,7 +130,7 @@ def merge(
         failover_policies=policies,
         root_namespace=mesh.root_namespace,
         complete=complete,
-        problems=conflicts(services, (*rules, *policies), before.services, before.problems),
+        problems=_problems(services, rules, policies, before),
         sameness=mesh.sameness,
     )
     return previous if previous is not None and _same(now, previous) else now
@@ -180,6 +180,18 @@ def _services(
         services.pop(key, None)
     # a new key is last in a dict; the order of a world is by name
     return services if changed.keys() <= before.services.keys() else dict(sorted(services.items()))
+
+
+def _problems(
+    services: Mapping[ServiceKey, Service],
+    rules: tuple[DestinationRule, ...],
+    policies: tuple[FailoverPolicy, ...],
+    before: World,
+) -> tuple[Problem, ...]:
+    of_services = conflicts_of_services(services, before.services, before.problems)
+    if rules is before.destination_rules and policies is before.failover_policies:
+        return of_services + tuple(p for p in before.problems if not p.object.startswith("Service "))
+    return of_services + conflicts_of_rules(rules, policies)
 
 
 def _touched(

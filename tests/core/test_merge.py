@@ -120,6 +120,30 @@ def test_one_name_with_two_contents_is_said() -> None:
     assert "2 different forms" in problem.message
 
 
+def test_policies_that_disagree_on_the_same_services_are_said() -> None:
+    older = FailoverPolicy("bookinfo", "b", (RATINGS,), Settings(scope=Scope.REGION), "2026-01-01T00:00:00Z")
+    younger = FailoverPolicy("bookinfo", "a", (RATINGS,), Settings(scope=Scope.CLUSTER, others=False))
+    agrees = FailoverPolicy("bookinfo", "c", (RATINGS,), Settings(scope=Scope.REGION))
+    elsewhere = FailoverPolicy("bookinfo", "d", (REVIEWS,), Settings(scope=Scope.CLUSTER))
+    mesh = Mesh(failover_policies=(younger, older, agrees, elsewhere))
+    world = merge([cluster("paris", service(RATINGS))], mesh)
+    (problem,) = world.problems
+    assert problem.object == "FailoverPolicy bookinfo/a"
+    assert problem.message == "says scope otherwise than FailoverPolicy bookinfo/b for the same services"
+    assert "the older one wins" in problem.consequence
+    later = merge([cluster("paris", service(RATINGS, end("10.0.0.1")))], mesh, previous=world)
+    assert later.problems == (problem,)
+
+
+def test_rules_for_other_clients_do_not_disagree() -> None:
+    host = "ratings.bookinfo.svc.cluster.local"
+    one = DestinationRule("bookinfo", "a", host, Settings(enabled=True))
+    other = DestinationRule("bookinfo", "b", host, Settings(enabled=False), workload_selector={"app": "x"})
+    assert merge([cluster("paris")], Mesh(destination_rules=(one, other))).problems == ()
+    same = DestinationRule("bookinfo", "b", host, Settings(enabled=False))
+    assert len(merge([cluster("paris")], Mesh(destination_rules=(one, same))).problems) == 1
+
+
 def test_an_address_of_two_clusters_of_one_network_is_a_problem_until_it_is_gone() -> None:
     paris = cluster("paris", service(RATINGS, end("10.0.0.1"), end("10.0.0.2")))
     dublin = cluster("dublin", service(RATINGS, end("10.0.0.1", "dublin"), end("10.0.0.2", "dublin")))

@@ -6,6 +6,7 @@ import copy
 import json
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,6 +110,12 @@ def test_any_value_anywhere_is_read_refused_or_skipped(path: tuple[Any, ...], va
         assert problem.message
         assert problem.consequence
         assert problem.where.startswith(file)
+
+
+@pytest.mark.parametrize("value", [None, {}, [], "", 0, -1, True, [None], {"": None}, "x/y:1#z"], ids=repr)
+def test_each_field_without_sense(value: Any) -> None:
+    for path in paths(GOOD):
+        after(json.dumps({"items": with_value(GOOD, path, value)}).encode(), "a.json")
 
 
 @settings(deadline=None)

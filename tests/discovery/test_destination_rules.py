@@ -116,6 +116,7 @@ def test_locality_settings(setting: dict[str, Any], expected: Settings) -> None:
         ({"distribute": [{"from": "eu/*", "to": {"eu/*": 120, "us/*": -20}}]}, "not between 1 and 100"),
         ({"distribute": [{"from": "eu/*", "to": {"eu/*": 100, "us/*": 0}}]}, "not between 1 and 100"),
         ({"distribute": [{"from": "eu/*", "to": {"eu/*": "100"}}]}, "not a whole number"),
+        ({"distribute": [{"from": "eu/*", "to": {"eu/*": 100, "us/*": None}}]}, r"to.us/\* is missing"),
         ({"distribute": [{"from": "eu/*", "to": {"eu/*": 50, "eu/a/*": 50}}]}, "overlaps"),
         (
             {"distribute": [{"from": "eu/*", "to": {"eu/*": 100}}, {"from": "eu/a/*", "to": {"us/*": 100}}]},

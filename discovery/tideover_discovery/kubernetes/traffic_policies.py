@@ -92,7 +92,8 @@ def _distribute(rule: Fields) -> DistributeRule:
     if to is not None:
         for text in list(to.names()):
             percent = to.integer(text, 1, 100)
-            assert percent is not None
+            if percent is None:
+                raise to.refusal(text, "is missing")
             shares.append(Share(_place(rule, text), float(percent)))
     if (total := sum(share.percent for share in shares)) != 100:
         raise rule.refusal("to", f"adds up to {total:g} %, not 100 %")

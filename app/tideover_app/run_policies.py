@@ -25,7 +25,7 @@ class PolicyWatch:
         self._changed = changed
         self._before = _restored(before)
         self._path = path
-        self._source = PolicySource(path) if path is not None else None
+        self._source = PolicySource(path, initial=self._before) if path is not None else None
         self._tasks: asyncio.TaskGroup | None = None
         self._running: asyncio.Task[None] | None = None
         self._empty = False
@@ -80,7 +80,7 @@ class PolicyWatch:
         self.stop()
         self._before = value if path is not None and value.known else None
         self._path, self._empty, self._failure = path, False, ""
-        self._source = PolicySource(path) if path is not None else None
+        self._source = PolicySource(path, initial=self._before) if path is not None else None
         self._start()
         self._changed()
         return ["policies changed to another folder" if path is not None else "policies removed"]

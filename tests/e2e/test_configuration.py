@@ -100,6 +100,8 @@ async def test_a_policy_takes_effect_while_running(tmp_path: Path) -> None:
             policy.unlink()  # a folder that turns empty is trouble, not an instruction
             await until(lambda: kept(tideover), what=tideover.log)
             assert await endpoints(envoy, world.wire_name, 2)
+            policy.write_text("apiVersion: v1\nkind: List\nitems: []\n")  # this says: none
+            await until(lambda: endpoints(envoy, world.wire_name, 4), what=tideover.log)
 
 
 async def kept(tideover: Tideover) -> bool:

@@ -84,6 +84,19 @@ def test_h2_upgrade_policy_makes_http_http2() -> None:
     assert http_options(message).explicit_http_config.http2_protocol_options is not None
 
 
+@pytest.mark.parametrize(
+    ("said_s", "per_try_s", "connect_s"),
+    [(None, None, 1), (None, 10, 1), (None, 0.5, 0.25), (0.1, 0.5, 0.1), (3, None, 3)],
+)
+def test_connecting_is_given_up_before_a_try_is(
+    said_s: float | None, per_try_s: float | None, connect_s: float
+) -> None:
+    settings = Settings(
+        connection_pool=ConnectionPool(connect_timeout_s=said_s), retry=Retry(per_try_timeout_s=per_try_s)
+    )
+    assert read(settings=settings).connect_timeout == timedelta(seconds=connect_s)
+
+
 def test_breakers_are_off_and_retries_have_a_budget() -> None:
     (limits,) = read().circuit_breakers.thresholds
     assert (limits.max_connections, limits.max_pending_requests, limits.max_requests) == (UNLIMITED,) * 3

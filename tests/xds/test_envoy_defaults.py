@@ -235,6 +235,17 @@ async def test_timeouts_connecting_gives_up_after_a_second_and_goes_elsewhere(tm
         assert await stat(caller, "upstream_cx_connect_timeout") == 1
 
 
+async def test_timeouts_a_host_that_cannot_be_reached_is_ejected_also_when_tries_are_short(
+    tmp_path: Path,
+) -> None:
+    far = HttpBackend("far")
+    async with serving(far), deaf() as near:
+        settings = Settings(retry=Retry(per_try_timeout_s=0.2))
+        async with calling(tmp_path, [near], hosts([far], "dublin"), settings=settings) as caller:
+            assert statuses(await calls(caller, 5)) == {200}
+            await until(lambda: stat(caller, "outlier_detection.ejections_active"))
+
+
 @asynccontextmanager
 async def deaf() -> AsyncIterator[Endpoint]:
     """A port that answers no SYN any more: its queue of connections is full."""

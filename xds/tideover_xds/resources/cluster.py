@@ -85,7 +85,7 @@ def _for_envoy(treatment: Treatment) -> cluster_pb2.Cluster:
     pool = treatment.pool
     message = cluster_pb2.Cluster(
         type=cluster_pb2.Cluster.EDS,
-        connect_timeout=seconds(_or(pool.connect_timeout_s, CONNECT_TIMEOUT_S)),
+        connect_timeout=seconds(_connect_timeout_s(pool, treatment.retry)),
         lb_policy=_POLICIES[treatment.load_balancing],
         # a removed host that passes checks would keep its traffic, and can crash Envoy
         ignore_health_on_host_removal=True,
@@ -189,5 +189,10 @@ def _limit(value: int | None) -> int:
     return UNLIMITED if value is None else value
 
 
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value
+def _connect_timeout_s(pool: ConnectionPool, retry: Retry) -> float:
+    """Well below the time of one try: a try that ends while connecting is no failure of its host to Envoy."""
+    if pool.connect_timeout_s is not None:
+        return pool.connect_timeout_s
+    if retry.per_try_timeout_s is not None:
+        return min(CONNECT_TIMEOUT_S, retry.per_try_timeout_s / 2)
+    return CONNECT_TIMEOUT_S

@@ -52,7 +52,9 @@ def by_shares(
         for locality, found in placed.items()
     }
     sums = {locality: sum(parts) for locality, parts in masses.items()}
-    scale = 1 if all(abs(total - round(total)) < 1e-9 for total in sums.values()) else _FINE
+    # a weight is at least 1, which must stay next to nothing where only draining endpoints are
+    whole = all(total >= 1 and abs(total - round(total)) < 1e-9 for total in sums.values())
+    scale = 1 if whole else _FINE
     localities = []
     for locality in sorted(placed):
         found = placed[locality]

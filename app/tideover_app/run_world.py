@@ -26,6 +26,7 @@ from .run_replica import RunningReplica
 from .run_sources import Sources
 
 TELL_AFTER_S = 0.02
+SETTLE_S = 2.0
 Touch = Callable[[Changes | None], None]
 Keep = Callable[[dict[str, ClusterFacts], presence.History], None]
 
@@ -45,6 +46,7 @@ class WorldKeeper:
         self._changed = asyncio.Event()
         self._told = asyncio.Event()
         self._failing = NOTHING
+        self._settled = False
         self._facts: dict[str, ClusterFacts] = {}
 
     def changed(self) -> None:
@@ -110,8 +112,24 @@ class WorldKeeper:
             mesh,
             presence.presences(history),
             self._replica.world.value,
-            complete=policies.known and all(status.known for status in sources.statuses().values()),
+            complete=self._complete(sources, policies),
         )
+
+    def _complete(self, sources: Sources, policies: PolicyWatch) -> bool:
+        """Law 1: every source is known; and at the start has also been looked at, or had its time for it.
+
+        What the snapshot knows may be a second older than what clients have. Most sources can be listed
+        at once; that moment is worth waiting for, before anything is removed.
+        """
+        self._settled = self._settled or (sources.heard and policies.heard)
+        known = policies.known and all(status.known for status in sources.statuses().values())
+        return known and self._settled
+
+    async def settle(self) -> None:
+        """What has not been looked at by then is taken as the snapshot knows it."""
+        await asyncio.sleep(SETTLE_S)
+        self._settled = True
+        self.changed()
 
     async def tell(self) -> None:
         """Tell the journal what begins and ends, until cancelled; clients' pushes go first."""

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from support.tideover import Setup
-from support.wait import until, until_sync
+from support.delta import CDS, delta_client, node
+from support.manifests import ClusterFolder, Place, endpoint_slice, service
+from support.tideover import Setup, running_tideover
+from support.wait import holds, until
 from tideover_app import run_sources
 from tideover_app.config import Cluster
 from tideover_app.run_sources import Sources
@@ -153,37 +155,98 @@ async def test_a_source_that_fails_keeps_its_facts_is_stale_and_is_started_again
         await until(lambda: not world.sources.problems())
 
 
-HANGING = """
+async def test_every_source_is_heard_once_each_has_spoken_of_itself() -> None:
+    world = World()
+    facts = ClusterFacts("paris", "default", Locality())
+    world.sources.apply([cluster("paris"), cluster("dublin")], {"paris": facts})
+    assert not world.sources.heard  # what is known of paris is from before
+    world.made["paris"].say()
+    assert not world.sources.heard
+    world.made["dublin"].status.set(SourceStatus("dublin", False, 1.0, "no such folder"))
+    assert world.sources.heard
+
+
+SLOW = """
 import asyncio, sys, threading
-from tideover_app import run
+from pathlib import Path
+from tideover_app import run, run_world
 
-class Hangs:
+class Slow:
+    # looks at its files only once `go` is there; keeps a thread until then
     def __init__(self, config, cluster, before):
-        from tideover_core.latest import Latest
-        from tideover_core.model import SourceStatus
-        self.cluster, self.facts = cluster.name, Latest(before)
-        self.status = Latest(SourceStatus(cluster.name, False, 1.0, "not listed yet"))
+        self.real = run._manifests(config, cluster, before)
+        self.cluster, self.facts, self.status = cluster.name, self.real.facts, self.real.status
+        self.ended = threading.Event()
     async def run(self):
-        await asyncio.to_thread(threading.Event().wait)
+        await asyncio.to_thread(self.wait)
+        await self.real.run()
+    def wait(self):
+        while not Path("go").exists():
+            self.ended.wait(0.01)
 
-run.SOURCES = (run.SourceKind(lambda cluster: True, Hangs),)
+run_world.SETTLE_S = float(sys.argv[2])
+run.SOURCES = (run.SourceKind(lambda cluster: True, Slow),)
 sys.exit(run.run(sys.argv[1]))
 """
 
 
-async def test_a_source_that_hangs_in_a_thread_does_not_hold_up_the_end(tmp_path: Path) -> None:
-    setup = Setup(tmp_path, settings={"startGrace": "10ms"})
-    log = tmp_path / "log"
+@asynccontextmanager
+async def slow(setup: Setup, settle_s: float) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`tideover run` with sources that wait for a file named `go`."""
+    arguments = ["-c", SLOW, str(setup.config), str(settle_s)]
+    log = setup.folder / "log"
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", HANGING, str(setup.config), stdout=out, stderr=out
+            sys.executable, *arguments, stdout=out, stderr=out, cwd=setup.folder
         )
     try:
-        await asyncio.to_thread(until_sync, lambda: "Listening" in log.read_text(), 20, log.read_text)
-        process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 15) == 0
-        assert "a source hangs" in log.read_text()
+        await until(lambda: "Listening" in log.read_text(), 20, log.read_text)
+        yield process
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_a_source_that_hangs_in_a_thread_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    async with slow(setup, 60) as process:
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+    assert "a source hangs" in (tmp_path / "log").read_text()
+
+
+async def restarted_while_clients_know_more(setup: Setup) -> None:
+    """A state folder that does not know `younger` yet, which is on disk."""
+    folder = ClusterFolder(setup.cluster_path("paris"))
+    folder.write("older", service("older"), endpoint_slice("older", [Place("10.0.0.1")]))
+    async with running_tideover(setup) as tideover:
+        await until((setup.folder / "state" / "paris.facts").exists)
+        await tideover.kill()
+    folder.write("younger", service("younger"), endpoint_slice("younger", [Place("10.0.0.2")]))
+
+
+CLAIM = {"bookinfo/older:9080": "1", "bookinfo/younger:9080": "1"}
+
+
+async def test_clients_that_know_more_than_the_snapshot_lose_nothing_before_the_first_look(
+    tmp_path: Path,
+) -> None:
+    setup = Setup(tmp_path, clusters={"paris": {"locality": {"region": "eu-west"}}})
+    await restarted_while_clients_know_more(setup)
+    async with slow(setup, 60), delta_client(setup.xds_port, node("a")) as client:
+        await client.send(CDS, initial_resource_versions=CLAIM)
+        hearing = asyncio.ensure_future(client.receive(30))
+        await holds(lambda: not hearing.done(), 0.5)
+        (tmp_path / "go").touch()
+        assert list((await hearing).removed_resources) == []
+
+
+async def test_a_source_that_is_not_looked_at_in_time_counts_as_the_snapshot_knows_it(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, clusters={"paris": {"locality": {"region": "eu-west"}}})
+    await restarted_while_clients_know_more(setup)
+    async with slow(setup, 0.05), delta_client(setup.xds_port, node("a")) as client:
+        await client.send(CDS, initial_resource_versions={**CLAIM, "bookinfo/gone:9080": "1"})
+        while not (response := await client.receive()).removed_resources:
+            await client.ack(response)
+        assert set(response.removed_resources) == {"bookinfo/younger:9080", "bookinfo/gone:9080"}

@@ -389,6 +389,35 @@ def test_a_client_without_cluster_is_served() -> None:
     assert got(view, EDS, RATINGS).name == RATINGS
 
 
+# --- mistakes of ours
+
+
+def test_a_resource_that_cannot_be_built_stays_as_it_was_and_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cache = Cache(ruled())
+    view = cache.view(client())
+    before = got(view, EDS, RATINGS)
+    plan = types.plan
+
+    def broken(world: World, target: Any, vantage: Any) -> Any:
+        if target.service.name == "ratings":
+            raise ZeroDivisionError("by design")
+        return plan(world, target, vantage)
+
+    monkeypatch.setattr(types, "plan", broken)
+    pool = rule("*.bookinfo.svc.cluster.local", settings=Settings(load_balancing=LoadBalancing.RANDOM))
+    cache.update(ruled(pool, previous=cache.world))
+    assert got(view, EDS, RATINGS) is before
+    assert got(view, EDS, "bookinfo/reviews:9080").name == "bookinfo/reviews:9080"
+    (problem,) = cache.problems()
+    assert problem.object == f"Resource {RATINGS}"
+    assert "ZeroDivisionError: by design" in problem.message
+    monkeypatch.undo()
+    assert got(view, EDS, RATINGS).version != before.version
+    assert cache.problems() == ()
+
+
 # --- bounds
 
 

@@ -19,6 +19,7 @@ from support.wait import holds, until
 from support.xds_serving import Serving, serving_xds
 from support.xds_worlds import RATINGS, changed, cluster, endpoint, service, two_clusters, world
 from tideover_wire.events import Refused
+from tideover_wire.stream import Stream
 from tideover_xds.server import SERVICES, XdsServer
 from tideover_xds.server_options import ServerOptions
 
@@ -228,6 +229,34 @@ async def test_a_large_subscription_is_built_in_turns_with_the_other_streams() -
         assert len((await large.receive(30)).resources) == 1500
         counting.cancel()
         assert turns > 3
+
+
+async def test_a_mistake_of_ours_ends_the_stream_with_internal_and_only_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with (
+        serving_xds(two_clusters()) as serving,
+        delta_client(serving.port, node("good")) as good,
+        delta_client(serving.port, node("unlucky")) as unlucky,
+    ):
+        for client in (good, unlucky):
+            await client.subscribe(EDS, [RATINGS])
+            await client.receive()
+        unlucky_stream = serving.heard.streams[2]
+        next_response = Stream.next_response
+
+        def broken(stream: Stream, view: Any) -> bytes | None:
+            if stream is unlucky_stream:
+                raise ZeroDivisionError("by design")
+            return next_response(stream, view)
+
+        monkeypatch.setattr(Stream, "next_response", broken)
+        unready(serving)
+        assert len((await good.receive()).resources) == 1
+        with pytest.raises(grpc.aio.AioRpcError, match="ZeroDivisionError: by design") as ended:
+            await unlucky.receive()
+        assert ended.value.code() is grpc.StatusCode.INTERNAL
+        assert serving.heard.ended == {2: "INTERNAL: ZeroDivisionError: by design"}
 
 
 # --- time

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from weakref import WeakValueDictionary
 
-from tideover_core.model import ServiceKey, Vantage
+from tideover_core.model import Problem, ServiceKey, Vantage
 from tideover_core.names import Target
 from tideover_core.policy import Retry
 from tideover_core.resolve import resolve
@@ -38,6 +38,7 @@ class Cache:
         self.catalog = Catalog(world)
         self.interest = interest(world)
         self.slots = Slots()
+        self.broken: dict[str, str] = {}
         self._views: WeakValueDictionary[Hashable, ClientView] = WeakValueDictionary()
         self._groups: WeakValueDictionary[Hashable, GroupView] = WeakValueDictionary()
         self._recent: OrderedDict[Hashable, GroupView] = OrderedDict()
@@ -83,6 +84,13 @@ class Cache:
             return None
         catalog = self.catalog
         return names(found, old, world, lambda key: {*before.subsets(key), *catalog.subsets(key)})
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Resources that could not be built, which is a mistake of the program; clients keep the last."""
+        return tuple(
+            Problem(f"Resource {name}", f"cannot be built: {message}", "clients keep what they have")
+            for name, message in sorted(self.broken.items())
+        )
 
     def sizes(self) -> tuple[int, int, int]:
         """(clients' views, groups' views, resources) that are held now."""

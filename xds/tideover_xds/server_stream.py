@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import grpc
+import structlog
 
 from tideover_wire.events import Event, Opened, Refused, Wants
 from tideover_wire.resource import View
@@ -46,20 +47,22 @@ class ServedStream:
         self._unbuilt: list[Wants] = []  # new subscriptions; the first of its kind costs the most
         self._task: asyncio.Task[object] | None = None
         self._ending = ""  # why we end it, with OK
+        self._failure: Refused | None = None  # a mistake of ours that ends it
         self._owed_since_s: float | None = None  # since when the client owes us a word
 
     async def serve(self) -> None:
         """Read and write until one side ends. Raises what grpc is to report; returning means OK."""
         self._task = asyncio.current_task()
-        writer = asyncio.create_task(self._write())
+        writer = asyncio.create_task(self._write_to_the_end())
         reason = "the client cancelled it or its connection broke"
         try:
             refused = await self._read()
             reason = f"{refused.code}: {refused.message}" if refused else "the client closed it"
         except asyncio.CancelledError:
-            if not self._ending:
+            if self._failure is None and not self._ending:
                 raise
-            reason, refused = self._ending, None
+            refused = self._failure
+            reason = f"{refused.code}: {refused.message}" if refused else self._ending
         finally:
             # before any await: grpc cancels this task more than once when a client breaks off
             writer.cancel()
@@ -122,6 +125,17 @@ class ServedStream:
         idle = self._idle
         if idle is not None and not idle.done() and self._stream.pending:
             idle.set_result(None)
+
+    async def _write_to_the_end(self) -> None:
+        try:
+            await self._write()
+        except grpc.aio.BaseError:
+            return  # the connection is gone, which grpc tells the reader
+        except Exception as error:  # noqa: BLE001 - a mistake of ours: the client keeps all, and comes again
+            structlog.get_logger().exception("StreamFailed", stream=self._number)
+            self._failure = Refused("INTERNAL", f"{type(error).__name__}: {error}")
+            if self._task is not None:
+                self._task.cancel()
 
     async def _write(self) -> None:
         loop, stream, write = asyncio.get_running_loop(), self._stream, self._context.write

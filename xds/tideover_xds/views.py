@@ -58,6 +58,7 @@ class Newest(Protocol):
     catalog: Catalog
     interest: Interest
     slots: Slots
+    broken: dict[str, str]  # resource -> why it could not be built
 
     def group(self, client: Client, vantage: Vantage) -> GroupView:
         """The view of all clients that want the same ports and stand like this."""
@@ -132,7 +133,15 @@ class GroupView:
         row = TYPES.get(type_url)  # type: ignore[call-overload]
         if row is None:
             return None
-        built = self._built(row, name)
+        before = self._held[row.url].get(name)
+        try:
+            built = self._built(row, name)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours in one resource: it stays as it was (law 1)
+            self._newest.broken[name] = f"{type(error).__name__}: {error}"
+            if before is None:
+                return None
+            self._held[row.url][name] = before
+            built = before.slot.built
         return built.resource if built is not None else None
 
     def names(self, type_url: str) -> Collection[str]:
@@ -176,6 +185,8 @@ class GroupView:
         if slot.epoch < epochs.of(row.stales, subject):
             slot.built = _kept(slot.built, row.build(self, name, slot.built))
             slot.epoch = epochs.now
+            if self._newest.broken:
+                self._newest.broken.pop(name, None)
         entry.epoch = epochs.now
         return slot.built
 

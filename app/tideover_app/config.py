@@ -29,6 +29,7 @@ from .config_yaml import ConfigError, Flaw, Written, read
 
 __all__ = ["Cluster", "Config", "ConfigError", "Flaw", "json_schema", "load", "unsupported"]
 
+LISTENERS = ("xds", "admin", "http")
 _DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 
@@ -165,7 +166,7 @@ def load(path: Path | str) -> Config:
         config._written = written
         if "state" not in config.model_fields_set:
             config = config.model_copy(update={"state": written.path.parent / "state"})
-        flaws += _unsafe(config)
+        flaws += [*_unsafe(config), *_taken_twice(config)]
     if flaws or config is None:
         raise ConfigError(sorted(flaws, key=lambda flaw: flaw.line))
     return config
@@ -216,11 +217,21 @@ def _duplicate_clusters(written: Written) -> Iterator[Flaw]:
         first.setdefault(name, index)
 
 
+def _taken_twice(config: Config) -> Iterator[Flaw]:
+    """Two listeners on one address; port 0 is a free one each time."""
+    first: dict[str, str] = {}
+    for key in LISTENERS:
+        address: str = getattr(config.listen, key)
+        if not address.endswith(":0") and address in first:
+            yield config.flaw(f"{address} is already the address of {first[address]}", "listen", key)
+        first.setdefault(address, key)
+
+
 def _unsafe(config: Config) -> Iterator[Flaw]:
     """Listeners outside loopback that anyone on the network could read, unless that is asked for by name."""
     if config.dangerously_allow_plaintext:
         return
-    for key in ("xds", "admin", "http"):
+    for key in LISTENERS:
         address: str = getattr(config.listen, key)
         if is_loopback(address):
             continue

@@ -12,7 +12,7 @@ from tideover_xds.cache import Cache
 from tideover_xds.server import XdsServer
 
 from .admin_server import AdminServer
-from .config import Config, ConfigError
+from .config import LISTENERS, Config, ConfigError
 from .config_address import UNIX, is_loopback
 from .metrics import Metrics
 from .run_listen import bound, listen
@@ -74,9 +74,7 @@ class Servers:
 def warn_of_dangers(config: Config, log: structlog.typing.FilteringBoundLogger) -> None:
     """Say loudly what the configuration allows."""
     outside = [
-        f"{key} {address}"
-        for key in ("xds", "admin", "http")
-        if not is_loopback(address := getattr(config.listen, key))
+        f"{key} {address}" for key in LISTENERS if not is_loopback(address := getattr(config.listen, key))
     ]
     if config.dangerously_allow_plaintext and outside and config.tls is None:
         log.warning(

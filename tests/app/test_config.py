@@ -146,6 +146,11 @@ def test_all_flaws_are_told_in_the_order_of_the_file(tmp_path: Path) -> None:
         ("dangerouslyAllowPlaintext: 'yes'\n", "tideover.yaml:1: dangerouslyAllowPlaintext: Input should be"),
         ("startGrace: 10 s\n", "tideover.yaml:1: startGrace: '10 s' is no duration"),
         ("tls: {cert: a}\n", "tideover.yaml:1: tls.key: is missing"),
+        (
+            "listen:\n  xds: '127.0.0.1:9'\n  http: '127.0.0.1:9'\n",
+            "tideover.yaml:3: listen.http: 127.0.0.1:9 is already the address of xds",
+        ),
+        ("a: " + "[" * 5000, "tideover.yaml"),
         ("listen: {xds: '18000'}\n", "tideover.yaml:1: listen.xds: '18000' is no address"),
         (
             "listen: {xds: ':18000'}\n",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from tideover_core.latest import Latest
 from tideover_core.model import Problem, SourceStatus
 from tideover_core.world import World
+from tideover_xds.cache import Cache
 
 from .fleet import Fleet
 from .journal import Journal
@@ -33,6 +34,7 @@ class RunningReplica:
         self.fleet = Fleet(time.time, self.journal)
         self.facts: Sources | None = None
         self.policies: PolicyWatch | None = None
+        self.served: Cache | None = None
         self.serving = False
         self._grace_until_s = time.monotonic() + start_grace_s
         self._noted: dict[str, tuple[Problem, ...]] = {}
@@ -63,6 +65,8 @@ class RunningReplica:
             found += self.facts.problems()
         if self.policies is not None:
             found += self.policies.problems()
+        if self.served is not None:
+            found += self.served.problems()
         for facts in world.clusters.values():
             found += facts.problems
         found += world.problems

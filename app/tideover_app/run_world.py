@@ -35,7 +35,7 @@ class WorldKeeper:
     """Builds the newest world and tells everyone who lives by it. One event loop."""
 
     def __init__(self, config: Config, replica: RunningReplica, metrics: Metrics, gauges: Gauges) -> None:
-        self.cache = Cache(replica.world.value)
+        self.cache = replica.served = Cache(replica.world.value)
         self.touch: Touch = lambda changes: None
         self.keep: Keep = lambda facts, history: None
         self.history = presence.History()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from types import GenericAlias
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -84,5 +85,5 @@ def _plain(value: object) -> object:
 def _read(raw: msgspec.Raw, kind: Any) -> Any:
     if get_origin(kind) is not Mapping:
         return msgspec.json.decode(raw, type=kind)
-    key, value = get_args(kind)
-    return dict(msgspec.json.decode(raw, type=list[tuple[key, value]]))
+    pairs: Any = GenericAlias(list, (GenericAlias(tuple, get_args(kind)),))
+    return dict(msgspec.json.decode(raw, type=pairs))

@@ -20,8 +20,9 @@ def overprovisioning(below_healthy_percent: float | None) -> int:
     if below_healthy_percent is None:
         return 140
     # Envoy spills once healthy percent * factor < 100; at 0 the last healthy endpoint keeps it all
-    percent = below_healthy_percent if below_healthy_percent > 0.01 else 0.01  # a NaN is no percentage
-    return max(100, min(1_000_000, round(10_000 / percent)))
+    # below one percent (or no number at all) the factor could overflow 32 bits in Envoy's product
+    percent = below_healthy_percent if below_healthy_percent > 1 else 1.0
+    return max(100, round(10_000 / percent))
 
 
 def expected_percents(

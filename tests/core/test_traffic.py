@@ -27,6 +27,7 @@ FACTOR = 140
         ([(0, 0), (3, 3)], FACTOR, [0, 100]),
         ([(7, 10)], FACTOR, [100]),
         ([(0, 10)], FACTOR, [100]),
+        ([(1, 200), (0, 100)], 20_000, [100, 0]),  # no panic while the factor makes up for it
         ([], FACTOR, []),
     ],
 )
@@ -49,7 +50,8 @@ def test_draining_hosts_are_used_in_panic_and_only_then() -> None:
 
 
 @pytest.mark.parametrize(
-    ("percent", "factor"), [(None, 140), (70, 143), (100, 100), (50, 200), (120, 100), (0, 1_000_000)]
+    ("percent", "factor"),
+    [(None, 140), (70, 143), (100, 100), (50, 200), (120, 100), (1, 10_000), (0, 10_000)],
 )
 def test_the_factor_for_spill_below(percent: float | None, factor: int) -> None:
     assert overprovisioning(percent) == factor

@@ -291,7 +291,7 @@ def write(path: Path, form: str, items: list[Object]) -> None:
         else:
             import yaml
 
-            dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+            dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
             dumper.ignore_aliases = lambda *_: True
             yaml.dump(whole, out, Dumper=dumper, sort_keys=True, default_flow_style=False)
 

@@ -202,7 +202,7 @@ async def test_retries_grpc_unavailable(tmp_path: Path) -> None:
 async def test_retries_a_silent_host_when_a_policy_limits_each_try(tmp_path: Path) -> None:
     near, far = SilentBackend("near"), HttpBackend("far")
     async with serving(near, far):
-        settings = Settings(retry=Retry(per_try_timeout_s=0.2))
+        settings = Settings(retry=Retry(per_try_timeout_s=0.5))
         async with calling(tmp_path, hosts([near]), hosts([far], "dublin"), settings=settings) as caller:
             assert statuses(await calls(caller, 3)) == {200}
             assert await stat(caller, "upstream_rq_per_try_timeout") >= 1
@@ -240,7 +240,7 @@ async def test_timeouts_a_host_that_cannot_be_reached_is_ejected_also_when_tries
 ) -> None:
     far = HttpBackend("far")
     async with serving(far), deaf() as near:
-        settings = Settings(retry=Retry(per_try_timeout_s=0.2))
+        settings = Settings(retry=Retry(per_try_timeout_s=0.5))
         async with calling(tmp_path, [near], hosts([far], "dublin"), settings=settings) as caller:
             assert statuses(await calls(caller, 5)) == {200}
             await until(lambda: stat(caller, "outlier_detection.ejections_active"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 from envoy_data_plane.envoy.extensions.retry.priority.previous_priorities.v3 import PreviousPrioritiesConfig
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.xds_worlds import client, cluster, service, world
@@ -104,6 +104,7 @@ service_facts = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(service_facts, max_size=8), names)
 def test_no_domain_occurs_twice_whatever_services_are_called(
     services: list[ServiceFacts], namespace: str

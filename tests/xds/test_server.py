@@ -242,7 +242,8 @@ async def test_a_mistake_of_ours_ends_the_stream_with_internal_and_only_that(
         for client in (good, unlucky):
             await client.subscribe(EDS, [RATINGS])
             await client.receive()
-        unlucky_stream = serving.heard.streams[2]
+        (number,) = [n for n, seen in serving.heard.clients.items() if seen.id == "unlucky"]
+        unlucky_stream = serving.heard.streams[number]
         next_response = Stream.next_response
 
         def broken(stream: Stream, view: Any) -> bytes | None:
@@ -256,7 +257,7 @@ async def test_a_mistake_of_ours_ends_the_stream_with_internal_and_only_that(
         with pytest.raises(grpc.aio.AioRpcError, match="ZeroDivisionError: by design") as ended:
             await unlucky.receive()
         assert ended.value.code() is grpc.StatusCode.INTERNAL
-        assert serving.heard.ended == {2: "INTERNAL: ZeroDivisionError: by design"}
+        assert serving.heard.ended == {number: "INTERNAL: ZeroDivisionError: by design"}
 
 
 # --- time

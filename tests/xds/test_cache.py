@@ -418,6 +418,25 @@ def test_a_resource_that_cannot_be_built_stays_as_it_was_and_is_a_problem(
     assert cache.problems() == ()
 
 
+def test_a_world_that_cannot_be_compared_leaves_all_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = Cache(two_clusters())
+    view = cache.view(client())
+    before, old = got(view, EDS, RATINGS), cache.world
+    new = changed(old, "paris", service("ratings", [endpoint("10.0.0.9")]))
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by design")
+
+    monkeypatch.setattr(cache_module, "names", broken)
+    with pytest.raises(ZeroDivisionError):
+        cache.update(new)
+    assert cache.world is old
+    assert got(view, EDS, RATINGS) is before
+    monkeypatch.undo()
+    assert cache.update(new) == {EDS: frozenset({RATINGS})}
+    assert got(view, EDS, RATINGS).version != before.version
+
+
 # --- bounds
 
 

@@ -20,7 +20,7 @@ from .border import Changes
 from .catalog import Catalog
 from .changes import Difference, difference, names
 from .epochs import Epochs
-from .interest import interest
+from .interest import Interest, interest
 from .resources.listener import with_usable_ports
 from .resources.route import ServiceHosts, route_table, service_hosts
 from .resources.types import Stales
@@ -67,23 +67,22 @@ class Cache:
 
     def update(self, world: World) -> Changes | None:
         """Take a new world; the names that may have changed for anyone. None: anything may have."""
-        old, self.world = self.world, world
+        old, before = self.world, self.catalog
         if old is world:
             return {}
+        # what may fail comes first: after a mistake of ours all is as it was, and the next world counts
         found = difference(old, world)
-        before = self.catalog
-        if found.settings:
-            self.catalog = Catalog(world)
-        self._notice_policies(old, found)
-        if old.root_namespace != world.root_namespace:
+        catalog = Catalog(world) if found.settings else before
+        reads = self._interest_in(world, found)
+        changes = names(found, old, world, lambda key: {*before.subsets(key), *catalog.subsets(key)})
+        self.world, self.catalog, self.interest = world, catalog, reads
+        everything = old.root_namespace != world.root_namespace
+        if everything:
             self.epochs.everything()
         else:
             self.epochs.advance(found, len(world.services))
         moved = self._relocate(found)
-        if moved or old.complete != world.complete or old.root_namespace != world.root_namespace:
-            return None
-        catalog = self.catalog
-        return names(found, old, world, lambda key: {*before.subsets(key), *catalog.subsets(key)})
+        return None if everything or moved or old.complete != world.complete else changes
 
     def problems(self) -> tuple[Problem, ...]:
         """Resources that could not be built, which is a mistake of the program; clients keep the last."""
@@ -96,13 +95,13 @@ class Cache:
         """(clients' views, groups' views, resources) that are held now."""
         return len(self._views), len(self._groups), len(self.slots)
 
-    def _notice_policies(self, old: World, found: Difference) -> None:
-        """Look again at what of clients counts, if that can have changed."""
-        rules = (old.destination_rules, old.failover_policies)
-        if found.settings or rules != (self.world.destination_rules, self.world.failover_policies):
-            now = interest(self.world)
-            if now != self.interest:
-                self.interest = now
+    def _interest_in(self, world: World, found: Difference) -> Interest:
+        """What of clients counts; the same object while nothing of it changed."""
+        rules = (self.world.destination_rules, self.world.failover_policies)
+        if not found.settings and rules == (world.destination_rules, world.failover_policies):
+            return self.interest
+        now = interest(world)
+        return self.interest if now == self.interest else now
 
     def _relocate(self, found: Difference) -> bool:
         """Clients whose node or cluster changed stand elsewhere; whether there were any."""

@@ -94,13 +94,13 @@ def test_only_files_that_changed_are_read_again(looks: Looks, monkeypatch: pytes
     looks.files.write("b", service("reviews"))
     first = looks.look()
     read: list[str] = []
-    original = module.read_file
+    original = module.read_bytes
 
-    def counting(path: Path, *rest: object) -> object:
+    def counting(path: Path) -> bytes:
         read.append(path.name)
-        return original(path, *rest)  # type: ignore[arg-type]
+        return original(path)
 
-    monkeypatch.setattr(module, "read_file", counting)
+    monkeypatch.setattr(module, "read_bytes", counting)
     assert looks.look().listing is first.listing
     looks.files.write("b", service("reviews", ports=[{"port": 1}]))
     second = looks.look()
@@ -242,6 +242,38 @@ def test_a_file_that_cannot_be_read_keeps_what_it_said(looks: Looks) -> None:
     assert problem.object.endswith("paris/a.json")
     assert "cannot be read" in problem.message
     assert problem.consequence == "what it said before stays"
+
+
+def test_a_file_that_could_not_be_read_is_tried_again_though_nothing_in_it_changed(
+    looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks.files.write("a", service("ratings"))
+    looks.files.write("b", service("reviews"))
+
+    def failing(path: Path) -> bytes:
+        raise OSError(24, "Too many open files", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "read_bytes", failing)
+        outcome = looks.look()
+        assert outcome.listing is not None
+        assert len(outcome.listing.problems) == 2
+        assert looks.look().listing is outcome.listing
+    assert looks.names() == [RATINGS, REVIEWS]
+    listing = looks.look().listing
+    assert listing is not None
+    assert listing.problems == ()
+
+
+def test_a_file_whose_name_is_no_text_is_read_and_named_in_text(looks: Looks) -> None:
+    looks.files.write("a", service("ratings"))
+    (looks.files.path / os.fsdecode(b"\xff.yaml")).write_text("kind: Service\nmetadata: [\n")
+    outcome = looks.look()
+    assert outcome.listing is not None
+    (problem,) = outcome.listing.problems
+    assert problem.where.encode().endswith(rb"paris/\xff.yaml:2")
+    (looks.files.path / "a.json").rename(looks.files.path / os.fsdecode(b"\xfe.json"))
+    assert looks.names(REMOVAL_GRACE_S) == [RATINGS]
 
 
 def test_a_file_without_permission_is_named_and_read_when_it_has_it(looks: Looks) -> None:

@@ -96,19 +96,19 @@ class Folder:
     def look(self) -> Outcome:
         """Read what changed since the last look."""
         try:
-            there = {str(path): signature for path, signature in manifest_files(self.path)}
+            there = {named(path): (path, signature) for path, signature in manifest_files(self.path)}
         except OSError as error:
             return Outcome(self._listing, _reason(self.path, error))
         if not there:
-            return Outcome(self._listing, f"{self.path} holds no manifests")
+            return Outcome(self._listing, f"{named(self.path)} holds no manifests")
         before = (dict(self._manifests), self._missing)
-        waits = [self._update(file, signature) for file, signature in there.items()]
+        waits = [self._update(file, *found) for file, found in there.items()]
         waits.append(self._forget(there))
         if self._listing is None or before != (self._manifests, self._missing):
             self._listing = combine(self._manifests, self._listing or Listing(), self._missing)
         return Outcome(self._listing, "", min((wait for wait in waits if wait is not None), default=None))
 
-    def _update(self, file: str, signature: Signature) -> float | None:
+    def _update(self, file: str, path: Path, signature: Signature) -> float | None:
         """Read one file if it changed; seconds to wait when it is still being written."""
         old = self._signatures.get(file)
         if old == signature:
@@ -125,11 +125,16 @@ class Folder:
             if (left := since + SETTLE_S - now) > 0:
                 return left
         self._settling.pop(file, None)
-        self._manifests[file] = read_file(Path(file), self._manifests.get(file))
-        self._signatures[file] = signature
+        try:
+            self._manifests[file] = cached(read_bytes(path), file, self._manifests.get(file))
+            self._signatures[file] = signature
+        except OSError as error:  # tried again at every look: what ails a disk need not show in the file
+            unread = Broken(None, _reason(path, error), file, certain=False)
+            self._manifests[file] = Manifest({}, (unread,))
+            self._signatures[file] = _UNKNOWN
         return None
 
-    def _forget(self, there: Mapping[str, Signature]) -> float | None:
+    def _forget(self, there: Mapping[str, object]) -> float | None:
         """Drop files that have been gone for a while; seconds to wait for those just gone."""
         missing = frozenset(self._manifests) - there.keys()
         if not missing:
@@ -152,28 +157,21 @@ def read_bytes(path: Path) -> bytes:
     """The whole file. OSError when it cannot be read, or is larger than is sensible."""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+            too_large = os.fstat(file.fileno()).st_size > MAX_FILE_BYTES
+            data = b"" if too_large else file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error  # reading does not say which
-    if len(data) > MAX_FILE_BYTES:
+    if too_large or len(data) > MAX_FILE_BYTES:
         raise OSError(errno.EFBIG, f"it has more than {MAX_FILE_BYTES} bytes", str(path))
     return data
 
 
-def read_file(path: Path, previous: Manifest | None = None) -> Manifest:
-    """One file; what cannot be read is a Manifest that says so."""
-    try:
-        data = read_bytes(path)
-    except OSError as error:
-        return _unread(path, _reason(path, error))
-    return cached(data, str(path), previous)
-
-
-def _unread(path: Path, message: str) -> Manifest:
-    return Manifest({}, (Broken(None, message, str(path), certain=False),))
+def named(path: Path) -> str:
+    """The path as text: file names need not be, and messages must."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _reason(path: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"{path} does not exist"
-    return f"{path} cannot be read: {error.strerror or error}"
+        return f"{named(path)} does not exist"
+    return f"{named(path)} cannot be read: {error.strerror or error}"

@@ -11,7 +11,7 @@ from tideover_discovery.kubernetes.endpoints import Ground
 from tideover_discovery.kubernetes.listing import Listing, combine
 
 from .cache import cached
-from .folder import manifest_files, read_bytes
+from .folder import manifest_files, named, read_bytes
 
 Progress = Callable[[str], None]
 
@@ -30,23 +30,21 @@ def read_cluster(
 
     `progress` is told in words what takes long: converting YAML.
     """
-    files = [file for file, _ in manifest_files(Path(path))]
-    manifests = {
-        str(file): cached(read_bytes(file), str(file), None, _fraction(file, progress)) for file in files
-    }
+    manifests = {}
+    for file, _ in manifest_files(Path(path)):
+        name = named(file)
+        manifests[name] = cached(read_bytes(file), name, None, _fraction(name, progress))
     ground = Ground(cluster, network, locality, allow_loopback)
     facts = assemble(
         ground, combine(manifests, Listing()), Assembled(ClusterFacts(cluster, network, locality))
     ).facts
-    if not files:
-        empty = Problem(
-            f"Cluster {cluster}", f"{path} holds no manifests", "no services are known", str(path)
-        )
+    if not manifests:
+        empty = Problem(f"Cluster {cluster}", f"{path} holds no manifests", "nothing is known", str(path))
         return ClusterFacts(cluster, network, locality, problems=(empty,))
     return facts
 
 
-def _fraction(file: Path, progress: Progress | None) -> Callable[[float], None] | None:
+def _fraction(file: str, progress: Progress | None) -> Callable[[float], None] | None:
     """Tells each whole step of 5 %."""
     if progress is None:
         return None

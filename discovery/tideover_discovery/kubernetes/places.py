@@ -58,6 +58,8 @@ def usable_address(address: str, *, allow_loopback: bool) -> str:
         parsed = ip_address(address)
     except ValueError:
         raise Refusal(f"{address!r} is no IP address") from None
+    if "%" in address:
+        raise Refusal(f"{address!r} names an interface, which means nothing elsewhere")
     inner: IPv4Address | IPv6Address = getattr(parsed, "ipv4_mapped", None) or parsed
     if inner.is_loopback:
         if not allow_loopback:

@@ -23,10 +23,10 @@ from tideover_discovery.kubernetes.objects import AnyObject
 # Raise it when what is kept of an object, or what is refused, changes
 VERSION = 1
 WORTH_BYTES = 2**20
+MOST_BYTES = 2**30  # of all files together: a dump that is written anew all day must not fill the disk
 
 
 class _Kept(msgspec.Struct, frozen=True, gc=False):
-    version: int
     items: list[tuple[int, AnyObject]]
     broken: list[Broken]
 
@@ -61,14 +61,12 @@ def _load(path: Path, file: str) -> Manifest | None:
         items = {key(body): item_of(body, file, line) for line, body in kept.items}
     except (OSError, ValueError):
         return None
-    if kept.version != VERSION:
-        return None
     broken = tuple(Broken(b.key, b.message, file, b.line, b.certain, b.hides) for b in kept.broken)
     return Manifest(items, broken)
 
 
 def _store(path: Path, manifest: Manifest) -> None:
-    kept = _Kept(VERSION, [(item.line, item.body) for item in manifest.items.values()], list(manifest.broken))
+    kept = _Kept([(item.line, item.body) for item in manifest.items.values()], list(manifest.broken))
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".converting-")
@@ -79,5 +77,15 @@ def _store(path: Path, manifest: Manifest) -> None:
         except OSError:
             os.unlink(temporary)
             raise
+        _tidy(path.parent)
     except OSError:
         return  # a full or read-only disk: it will be converted again next time
+
+
+def _tidy(folder: Path) -> None:
+    """Let the oldest files go, as far as there is too much. OSError when another process does the same."""
+    left = MOST_BYTES
+    for file in sorted(folder.iterdir(), key=os.path.getmtime, reverse=True):
+        left -= file.stat().st_size
+        if left < 0:
+            file.unlink()

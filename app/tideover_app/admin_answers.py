@@ -21,7 +21,7 @@ from .replica import Connected, Happening, Readiness, Replica
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A replica at one instant, so that an answer may be made in another thread."""
+    """A replica with its clients at one instant, so that an answer may be made in another thread."""
 
     name: str
     region: str
@@ -80,24 +80,26 @@ def status(seen: Seen) -> pb.Status:
     )
 
 
-def services(seen: Seen, request: pb.ListServicesRequest) -> pb.ServiceList:
+def services(world: World, request: pb.ListServicesRequest) -> pb.ServiceList:
     """Every service, or those of one namespace; UnknownError when that has none."""
     chosen = [
         service
-        for key, service in sorted(seen.world.services.items())
+        for key, service in sorted(world.services.items())
         if not request.namespace or key.namespace == request.namespace
     ]
     if request.namespace and not chosen:
-        near = like(request.namespace, {key.namespace for key in seen.world.services})
+        near = like(request.namespace, {key.namespace for key in world.services})
         raise UnknownError(f"namespace {request.namespace!r} has no service{near}")
-    failing = {place.service for place in failing_over(seen.world)}
+    failing = {place.service for place in failing_over(world)}
     return pb.ServiceList(services=[_service(service, failing) for service in chosen])
 
 
-def endpoints(seen: Seen, request: pb.ListEndpointsRequest) -> pb.EndpointList:
+def endpoints(world: World, request: pb.ListEndpointsRequest) -> pb.EndpointList:
     """The endpoints of one service, by port, cluster and locality. UnknownError, or ValueError."""
     asked = Asked.parse(request.service)
-    service = found(seen.world, asked.service)
+    if asked.subset:
+        raise ValueError(f"{request.service!r} names a subset; `explain` shows its endpoints")
+    service = found(world, asked.service)
     if asked.port and service.port(asked.port) is None:
         ports = ", ".join(str(port.number) for port in service.ports)
         raise UnknownError(f"service {service.key} has no port {asked.port}; it has {ports or 'none'}")
@@ -126,7 +128,7 @@ def client(seen: Seen, request: pb.ShowClientRequest) -> pb.ClientList:
     return pb.ClientList(clients=[_client(one, seen.world, whole=True) for one in chosen])
 
 
-def explanation(seen: Seen, request: pb.ExplainRequest) -> pb.Explanation:
+def explanation(world: World, request: pb.ExplainRequest) -> pb.Explanation:
     """What that vantage is sent. UnknownError, or ValueError."""
     said = request.vantage
     vantage = Vantage(
@@ -138,7 +140,7 @@ def explanation(seen: Seen, request: pb.ExplainRequest) -> pb.Explanation:
         labels=dict(said.labels),
     )
     message: pb.Explanation = ParseDict(
-        answer(seen.world, Asked.parse(request.service), vantage), pb.Explanation()
+        answer(world, Asked.parse(request.service), vantage), pb.Explanation()
     )
     return message
 
@@ -258,10 +260,11 @@ def _subscription(sent: Sent, *, whole: bool) -> pb.Subscription:
         sent=len(sent.versions),
         acknowledged=sent.last_nonce == sent.acked_nonce,
         nack=sent.nack,
-        subscribed=sent.subscribed if whole else (),
+        subscribed=sorted(sent.subscribed) if whole else (),
         versions=sent.versions if whole else {},
     )
 
 
 def _time(unix_s: float) -> Timestamp:
-    return Timestamp(seconds=int(unix_s), nanos=round(unix_s % 1 * 1000) * 1_000_000 % 1_000_000_000)
+    seconds, milliseconds = divmod(round(unix_s * 1000), 1000)
+    return Timestamp(seconds=seconds, nanos=milliseconds * 1_000_000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -18,6 +18,7 @@ from .explain import UnknownError
 from .replica import Replica
 
 NAME = "tideover.admin.v1.Admin"
+P = ParamSpec("P")
 T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
 _OPTIONS = [
@@ -65,39 +66,29 @@ class _Admin(admin_pb2_grpc.AdminServicer):  # type: ignore[misc]  # generated c
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
 
-    async def _answered(self, context: Context, make: Callable[[answers.Seen], T]) -> T:
-        seen = answers.Seen.of(self._replica)
-        try:
-            # a large world takes a while to describe; pushes must not wait for it
-            return await asyncio.to_thread(make, seen)
-        except UnknownError as error:
-            await _refuse(context, grpc.StatusCode.NOT_FOUND, error)
-        except ValueError as error:
-            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)
-
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.Status:  # noqa: N802
-        return await self._answered(context, answers.status)
+        return await _answered(context, answers.status, answers.Seen.of(self._replica))
 
     async def ListServices(  # noqa: N802
         self, request: pb.ListServicesRequest, context: Context
     ) -> pb.ServiceList:
-        return await self._answered(context, lambda seen: answers.services(seen, request))
+        return await _answered(context, answers.services, self._replica.world.value, request)
 
     async def ListEndpoints(  # noqa: N802
         self, request: pb.ListEndpointsRequest, context: Context
     ) -> pb.EndpointList:
-        return await self._answered(context, lambda seen: answers.endpoints(seen, request))
+        return await _answered(context, answers.endpoints, self._replica.world.value, request)
 
     async def ListClients(  # noqa: N802
         self, request: pb.ListClientsRequest, context: Context
     ) -> pb.ClientList:
-        return await self._answered(context, answers.clients)
+        return await _answered(context, answers.clients, answers.Seen.of(self._replica))
 
     async def ShowClient(self, request: pb.ShowClientRequest, context: Context) -> pb.ClientList:  # noqa: N802
-        return await self._answered(context, lambda seen: answers.client(seen, request))
+        return await _answered(context, answers.client, answers.Seen.of(self._replica), request)
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.Explanation:  # noqa: N802
-        return await self._answered(context, lambda seen: answers.explanation(seen, request))
+        return await _answered(context, answers.explanation, self._replica.world.value, request)
 
     async def ListEvents(  # noqa: N802
         self, request: pb.ListEventsRequest, context: Context
@@ -113,6 +104,16 @@ class _Admin(admin_pb2_grpc.AdminServicer):  # type: ignore[misc]  # generated c
             if not request.follow:
                 return
             version, events = await happenings.after(version)
+
+
+async def _answered(context: Context, make: Callable[P, T], *seen: P.args, **none: P.kwargs) -> T:
+    try:
+        # a large world takes a while to describe; pushes must not wait for it
+        return await asyncio.to_thread(make, *seen, **none)
+    except UnknownError as error:
+        await _refuse(context, grpc.StatusCode.NOT_FOUND, error)
+    except ValueError as error:
+        await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)
 
 
 async def _refuse(context: Context, code: grpc.StatusCode, error: Exception) -> NoReturn:

@@ -126,6 +126,14 @@ async def test_clients_are_short_in_the_list_and_whole_when_shown() -> None:
     assert dict(shown[0].subscriptions[0].versions) == {"bookinfo/ratings:9080": "v1"}
 
 
+@pytest.mark.parametrize("ms", [1_764_000_000_000, 1_764_000_000_999, 1_764_000_001_000])
+async def test_times_are_whole_milliseconds(ms: int) -> None:
+    replica = FakeReplica(started_at_s=ms / 1000 - 0.0003)
+    async with serving(replica) as address, grpc.aio.insecure_channel(address) as channel:
+        status = await admin_pb2_grpc.AdminStub(channel).GetStatus(pb.GetStatusRequest())
+    assert status.replicas[0].started_at.ToNanoseconds() == ms * 1_000_000
+
+
 async def test_events_are_followed_until_the_reader_goes_away() -> None:
     replica = FakeReplica()
     replica.happen("first")
@@ -156,6 +164,12 @@ async def test_events_are_followed_until_the_reader_goes_away() -> None:
             pb.ListEndpointsRequest(service="a/b:x"),
             "INVALID_ARGUMENT",
             "'x' in 'a/b:x' is no port",
+        ),
+        (
+            "ListEndpoints",
+            pb.ListEndpointsRequest(service="bookinfo/ratings#canary"),
+            "INVALID_ARGUMENT",
+            "names a subset",
         ),
         (
             "ListEndpoints",

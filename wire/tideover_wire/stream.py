@@ -35,7 +35,7 @@ class Sent:
 
     type_url: str
     wildcard: bool
-    subscribed: tuple[str, ...]
+    subscribed: tuple[str, ...]  # in no order: a thousand streams are asked at once
     versions: Mapping[str, str]  # name -> version sent
     last_nonce: str
     acked_nonce: str
@@ -119,7 +119,7 @@ class Stream:
             Sent(
                 type_url=substream.type_url,
                 wildcard=substream.subscription.wildcard,
-                subscribed=tuple(sorted(substream.subscription.names)),
+                subscribed=tuple(substream.subscription.names),
                 versions=dict(substream.sent),
                 last_nonce=substream.last_nonce,
                 acked_nonce=substream.acked_nonce,

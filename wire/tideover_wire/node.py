@@ -6,9 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from envoy.config.core.v3.base_pb2 import Node
-from google.protobuf.message import DecodeError
-
 from tideover_core.model import Locality, Vantage
 
 DEFAULT_HTTP_PORT = 15001
@@ -32,19 +29,11 @@ class Client:
     problems: tuple[str, ...] = ()  # what was ignored in the node, and why
 
 
-def parse_node(raw: bytes) -> Client:
-    """Read a serialised `envoy.config.core.v3.Node`. ValueError when it is no such message.
+def read_node(node: Any) -> Client:
+    """The client that an `envoy.config.core.v3.Node` describes; nothing of the message is kept.
 
     Nonsense inside (a zone that is no string, a port of 99999) is a problem in the client, not an error.
     """
-    try:
-        return read_node(Node.FromString(raw))
-    except DecodeError as error:
-        raise ValueError(f"not an envoy.config.core.v3.Node: {error}") from error
-
-
-def read_node(node: Any) -> Client:
-    """The client that a parsed `Node` describes; nothing of the message is kept."""
     problems: list[str] = []
     metadata = _Metadata(node.metadata.fields, problems)
     locality = Locality(

@@ -5,19 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tideover_core.model import ClusterFacts, Problem
 
+if TYPE_CHECKING:
+    from .config_yaml import Flaw
+
 Document = dict[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Flawed:
-    """Something that makes the answer no."""
-
-    where: str  # "tideover.yaml:12", or a path, or ""
-    key: str  # "clusters[0].manifests", or ""
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +25,13 @@ class Source:
 
 
 def checked(
-    configuration: str, errors: Sequence[Flawed], sources: Sequence[Source], problems: Sequence[Problem]
+    configuration: str, errors: Sequence[Flaw], sources: Sequence[Source], problems: Sequence[Problem]
 ) -> Document:
     """The document; `ok` when nothing in it is an error."""
     return {
         "ok": not errors,
         "configuration": configuration,
-        "errors": [{"where": e.where, "key": e.key, "message": e.message} for e in errors],
+        "errors": [{"where": e.where, "key": e.at, "message": e.message} for e in errors],
         "sources": [_source(source) for source in sources],
         "problems": [
             {"object": p.object, "message": p.message, "consequence": p.consequence, "where": p.where}

@@ -27,10 +27,14 @@ class Flaw:
         return f"{self.file}:{self.line}" if self.line else str(self.file)
 
     @property
+    def at(self) -> str:
+        """The key as one would write it: `clusters[0].name`."""
+        return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.key).lstrip(".")
+
+    @property
     def said(self) -> str:
         """Key and message."""
-        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.key).lstrip(".")
-        return f"{key}: {self.message}" if key else self.message
+        return f"{self.at}: {self.message}" if self.key else self.message
 
     def __str__(self) -> str:
         return f"{self.where}: {self.said}"

@@ -80,10 +80,12 @@ def test_a_source_that_cannot_be_read_is_an_error_and_the_rest_is_checked(
 
 
 def test_policies_that_cannot_be_read_are_an_error(capsys: pytest.CaptureFixture[str], setup: Setup) -> None:
-    setup.settings = {"policies": "./nowhere"}
+    clusters = [{"name": "policies", "manifests": "./lost"}]
+    setup.settings = {"clusters": clusters, "policies": "./nowhere"}
     setup.write()
     code, document, _ = checked(capsys, setup)
-    assert (code, document["errors"][0]["key"]) == (1, "policies")
+    found = {e["key"]: e["message"].rpartition("/")[2].partition(":")[0] for e in document["errors"]}
+    assert (code, found) == (1, {"clusters[0].manifests": "lost", "policies": "nowhere"})
 
 
 def test_what_this_version_cannot_do_is_an_error(capsys: pytest.CaptureFixture[str], setup: Setup) -> None:
@@ -91,7 +93,7 @@ def test_what_this_version_cannot_do_is_an_error(capsys: pytest.CaptureFixture[s
     setup.write()
     code, document, _ = checked(capsys, setup)
     assert code == 1
-    assert {"peers", "clusters[0].inCluster"} <= {e["key"] for e in document["errors"]}
+    assert sorted(e["key"] for e in document["errors"]) == ["clusters[0].inCluster", "peers"]
 
 
 RULE = """

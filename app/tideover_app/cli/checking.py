@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
-from tideover_app.check import Document, Flawed, Source, checked
+from tideover_app.check import Document, Source, checked
 
 from .failure import Code
 from .local import DEFAULT_CONFIG, ConfigFile
 from .output import Format, Output, show
-
-if TYPE_CHECKING:
-    from tideover_app.config import Config, Flaw
 
 
 def check_command(config: ConfigFile = DEFAULT_CONFIG, output: Output = Format.TABLE) -> int:
@@ -36,12 +32,13 @@ def _checked(path: Path) -> Document:
     try:
         config = load(path)
     except ConfigError as error:
-        return checked(str(path), [_flawed(flaw) for flaw in error.flaws], (), ())
+        return checked(str(path), error.flaws, (), ())
     from .offline import SlowOnly, read
 
     offline = read(config, SlowOnly())
-    errors = [_flawed(flaw) for flaw in unsupported(config)]
-    errors += [_unreadable(config, name, why) for name, why in offline.unreadable.items()]
+    errors = unsupported(config)
+    known = {flaw.key for flaw in errors}
+    errors += [flaw for flaw in offline.unreadable if flaw.key not in known]
     sources = [
         Source(one.name, str(one.manifests or ""), offline.world.clusters.get(one.name))
         for one in config.clusters
@@ -49,19 +46,6 @@ def _checked(path: Path) -> Document:
     if config.policies is not None:
         sources.append(Source("policies", str(config.policies), offline.policies))
     return checked(str(path), errors, sources, offline.problems)
-
-
-def _unreadable(config: Config, name: str, why: str) -> Flawed:
-    for index, cluster in enumerate(config.clusters):
-        if cluster.name == name:
-            return _flawed(config.flaw(f"cannot be read: {why}", "clusters", index, "manifests"))
-    return _flawed(config.flaw(f"cannot be read: {why}", name))
-
-
-def _flawed(flaw: Flaw) -> Flawed:
-    where = f"{flaw.file}:{flaw.line}" if flaw.line else str(flaw.file)
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in flaw.key).lstrip(".")
-    return Flawed(where, key, flaw.message)
 
 
 def add_to(program: typer.Typer) -> None:

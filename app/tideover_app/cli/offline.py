@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from tideover_core.model import ClusterFacts, Problem
+from tideover_core.model import ClusterFacts, Locality, Problem
 from tideover_core.world import Mesh, Sameness, World, merge
 
 from .failure import Code, Failure
 
 if TYPE_CHECKING:
-    from tideover_app.config import Cluster, Config
+    from tideover_app.config import Cluster, Config, Flaw
 
 Progress = Callable[[str], None]
 PATIENCE_S = 1.0
@@ -39,11 +39,11 @@ class SlowOnly:
 
 @dataclass(frozen=True, slots=True)
 class Offline:
-    """What was read. `unreadable`: cluster, or "policies" -> why; such a part is missing in the world."""
+    """What was read. `unreadable`: what is missing in the world, by its key in the configuration."""
 
     world: World
     policies: ClusterFacts | None = None
-    unreadable: Mapping[str, str] = field(default_factory=dict)
+    unreadable: tuple[Flaw, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
@@ -72,50 +72,49 @@ def read(config: Config, progress: Progress) -> Offline:
 def _read(config: Config, progress: Progress) -> Offline:
     facts: list[ClusterFacts] = []
     policies: ClusterFacts | None = None
-    unreadable: dict[str, str] = {}
-    for cluster in config.clusters:
+    unreadable: list[Flaw] = []
+    for index, cluster in enumerate(config.clusters):
+        if cluster.manifests is None:
+            key = "kubeconfig" if cluster.kubeconfig else "inCluster"
+            message = f"live API servers cannot be asked yet; give {cluster.name!r} `manifests`, from a dump"
+            unreadable.append(config.flaw(message, "clusters", index, key))
+            continue
         try:
-            facts.append(_read_cluster(cluster, config, progress))
+            facts.append(_read_cluster(cluster, cluster.manifests, config, progress))
         except OSError as error:
-            unreadable[cluster.name] = _why(error)
+            unreadable.append(config.flaw(_why(error), "clusters", index, "manifests"))
     if config.policies is not None:
         try:
             policies = _read_policies(config.policies, progress)
         except OSError as error:
-            unreadable["policies"] = _why(error)
+            unreadable.append(config.flaw(_why(error), "policies"))
     rules = policies.destination_rules if policies else ()
     more = policies.failover_policies if policies else ()
     world = merge(facts, Mesh(Sameness(config.sameness), config.root_namespace, rules, more))
     read_ones = [*facts, policies] if policies else facts
     problems = [problem for one in read_ones for problem in one.problems]
-    return Offline(world, policies, unreadable, (*problems, *world.problems))
+    return Offline(world, policies, tuple(unreadable), (*problems, *world.problems))
 
 
 def _read_policies(path: Path, progress: Progress) -> ClusterFacts:
-    from tideover_core.model import Locality
     from tideover_discovery.files import read_cluster
 
     return read_cluster("policies", "", Locality(), path, progress=progress)
 
 
-def _read_cluster(cluster: Cluster, config: Config, progress: Progress) -> ClusterFacts:
-    from tideover_core.model import Locality
+def _read_cluster(cluster: Cluster, path: Path, config: Config, progress: Progress) -> ClusterFacts:
     from tideover_discovery.files import read_cluster
 
-    if cluster.manifests is None:
-        raise OSError("live API servers cannot be asked yet; dump it to files and name them in `manifests`")
     place = cluster.locality
     return read_cluster(
         cluster.name,
         cluster.network,
         Locality(place.region, place.zone, place.subzone),
-        cluster.manifests,
+        path,
         allow_loopback=config.dangerously_allow_loopback_endpoints,
         progress=progress,
     )
 
 
 def _why(error: OSError) -> str:
-    if error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
+    return f"cannot be read: {error.filename}: {error.strerror}"

@@ -76,8 +76,7 @@ def _world(path: Path) -> World:
     offline = read(config, SlowOnly())
     if offline.unreadable:
         # an answer without a cluster that was asked for would look like a failover
-        texts = "; ".join(f"{name}: {why}" for name, why in offline.unreadable.items())
-        raise Failure(Code.NO, f"cannot read what {path} names: {texts}")
+        raise Failure(Code.NO, "; ".join(map(str, offline.unreadable)))
     if offline.problems:
         count = f"{len(offline.problems)} problem{'s' if len(offline.problems) > 1 else ''}"
         typer.echo(f"tideover: {count} in the manifests; `tideover check -c {path}` lists them", err=True)

@@ -39,7 +39,7 @@ def read_cluster(
         ground, combine(manifests, Listing()), Assembled(ClusterFacts(cluster, network, locality))
     ).facts
     if not manifests:
-        empty = Problem(f"Cluster {cluster}", f"{path} holds no manifests", "nothing is known", str(path))
+        empty = Problem(str(path), "it holds no manifests", f"nothing is known of {cluster}", str(path))
         return ClusterFacts(cluster, network, locality, problems=(empty,))
     return facts
 

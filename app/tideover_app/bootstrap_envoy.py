@@ -14,7 +14,7 @@ from .bootstrap import Bootstrap, Json, Server, Tls, node
 XDS_CLUSTER = "tideover-xds"  # no slash: cannot be the name of a service's cluster
 _TYPE = "type.googleapis.com/envoy."
 _ADS: Json = {"ads": {}, "resource_api_version": "V3"}
-# without it Envoy goes live with no configuration after 15 s when every control plane is down
+# without it Envoy goes live with no configuration after 30 s when every control plane is down
 _WAIT_FOR_CONFIGURATION: Json = {"initial_fetch_timeout": "0s"}
 
 

@@ -127,7 +127,7 @@ def grpc_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how typ
 
 def add_to(program: typer.Typer) -> None:
     """Make `bootstrap` a command of `program`."""
-    program.add_typer(commands, name="bootstrap", rich_help_panel=None)
+    program.add_typer(commands, name="bootstrap")
 
 
 def _read(parse: Callable[[A], T], given: A) -> T:

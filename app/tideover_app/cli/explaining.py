@@ -12,9 +12,7 @@ from .output import Format, Output, document, show
 
 
 def explain_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how typer reads them)
-    service: Annotated[
-        str, typer.Argument(metavar="SERVICE", help="NAMESPACE/NAME[:PORT][#SUBSET]; port 80 when not said.")
-    ],
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="NAMESPACE/NAME[:PORT][#SUBSET]")],
     place: where.From = "",
     cluster: where.Cluster = "",
     network: where.Network = "",
@@ -35,7 +33,7 @@ def explain_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how 
     request = pb.ExplainRequest(
         service=service,
         vantage=pb.Vantage(
-            locality=str(vantage.locality) if place else "",
+            locality=str(vantage.locality),
             cluster=cluster,
             network=network,
             namespace=namespace,

@@ -81,5 +81,5 @@ def _endpoints(endpoints: list[Document]) -> RenderableType:
 
 
 def _left_out_line(one: Document) -> Text:
-    line = Text(f"  {address(one)}  {one['cluster']} ({one['network']})  {one.get('locality', '')}  ")
+    line = Text(f"  {address(one)}  {one['cluster']} ({one['network']})  ")
     return line.append(one["reason"], style="yellow")

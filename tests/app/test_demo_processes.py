@@ -15,9 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.wait import until, until_sync
+from support.wait import holds, until, until_sync
 from tideover_app.demo import run, stage
 from tideover_app.demo.layout import layout
+from tideover_app.demo.measure import Call
 from tideover_app.demo.processes import Process
 
 SLEEP = [sys.executable, "-I", "-S", "-c", "import time; print('up', flush=True); time.sleep(60)"]
@@ -120,6 +121,22 @@ def test_a_taken_port_names_what_wanted_it_and_who_has_it(tmp_path: Path) -> Non
     message = str(caught.value)
     assert f"127.0.0.1:{plan.clusters[1].sidecar_port} is wanted for the sidecar in dublin" in message
     assert f"process {os.getpid()}" in message
+
+
+async def test_while_it_is_kept_running_the_calls_between_the_scenes_and_now_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run, "NEWEST_CALLS", 3)
+    monkeypatch.setattr(run, "FORGET_EVERY_S", 0.01)
+    made = [Call("paris", "ratings", "GET", n, n) for n in range(20)]
+    calls = made[:5]
+    task = asyncio.create_task(run._until_ctrl_c(calls))
+    await asyncio.sleep(0)
+    calls += made[5:]
+    await until(lambda: calls == made[:5] + made[-3:])
+    await holds(lambda: len(calls) == 8, 0.05)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def test_without_envoy_the_message_says_how_to_get_one(

@@ -36,7 +36,7 @@ def calls(
         place = elsewhere if end_s < 5 + moved_after_s else scene.goes_to
         if gap and 5 <= end_s < 5 + moved_after_s:
             continue
-        made.append(Call(HOME, "ratings", "GET", end_s - 0.005, end_s, place, f"{place}-1", 200))
+        made.append(Call(HOME, "ratings", "GET", end_s - 0.005, end_s, place, 200))
     for index, call in (bad or {}).items():
         made[index] = call
     return made

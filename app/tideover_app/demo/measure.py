@@ -29,7 +29,6 @@ class Call:
     began_s: float
     ended_s: float
     served_by: str = ""  # a cluster
-    instance: str = ""
     status: int = 0
     cut: bool = False
     error: str = ""

@@ -24,12 +24,14 @@ from .display import Display, picture
 from .layout import NAMESPACE, SERVICE_PORT, Layout, layout
 from .live import View
 from .load import Load
+from .measure import Call
 from .processes import NotStartedError
 from .promises import Result, Take
 from .scenes import Show
 from .stage import MissingError, PortTakenError, Stage, check_ports, programs
 
 CALLS_PER_SECOND = 120.0  # per caller: enough to see 1 %, little enough for two shared cores
+NEWEST_CALLS, FORGET_EVERY_S = 20_000, 10.0  # more than are made in the half minute that is shown
 LIMIT_S = 170.0  # for all scenes: the demo takes three minutes at most
 KEPT, BROKEN, CANNOT_RUN, NOT_STARTED = 0, 1, 2, 3
 
@@ -67,9 +69,8 @@ async def _until_interrupted(stage: Stage, options: DemoOptions, console: Consol
     received: list[signal.Signals] = []
 
     def interrupt(number: signal.Signals) -> None:
-        if (
-            not received
-        ):  # a second Ctrl-C must not interrupt the cleaning up, which takes three seconds at most
+        # a second Ctrl-C must not interrupt the cleaning up, which takes three seconds at most
+        if not received:
             received.append(number)
             performance.cancel()
 
@@ -106,7 +107,15 @@ async def _perform(stage: Stage, options: DemoOptions, console: Console, done: l
             display.tell(_outcome(results, options.folder))
             if options.keep:
                 display.hint(hint(stage))
-                await asyncio.Event().wait()  # until Ctrl-C
+                await _until_ctrl_c(load.calls)
+
+
+async def _until_ctrl_c(calls: list[Call]) -> None:
+    """Keep the calls of the scenes and the newest, which are shown; the others would fill the memory."""
+    of_scenes = len(calls)
+    while True:
+        await asyncio.sleep(FORGET_EVERY_S)
+        del calls[of_scenes:-NEWEST_CALLS]
 
 
 async def _play(show: Show) -> None:

@@ -87,6 +87,26 @@ async def test_kill_9_with_state_removes_nothing_and_resends_nothing(tmp_path: P
 
 
 @VARIANTS
+async def test_kill_9_with_state_and_a_source_that_is_lost_goes_on_with_the_others(
+    tmp_path: Path, variant: str
+) -> None:
+    async with mesh(tmp_path) as world, AsyncExitStack() as stack:
+        first = await stack.enter_async_context(running_tideover(world.setup))
+        bootstrap = await first.bootstrap(*paris(variant))
+        envoy = await stack.enter_async_context(running_envoy(bootstrap, tmp_path))
+        calls = await stack.enter_async_context(load(bootstrap["node"]["metadata"]["HTTP_PORT"], world.host))
+        await calls.more()
+        await until((tmp_path / "state/dublin.facts").exists, what="the snapshot")
+        await first.kill()
+        break_source(world, "dublin", "missing")
+        async with running_tideover(world.setup):
+            world.unready("paris")  # what is known from the snapshot serves, and nothing is held back
+            await calls.only_from("dublin-1", "dublin-2")
+            assert len(await envoy.health(world.wire_name)) == 4
+        assert calls.failed() == []
+
+
+@VARIANTS
 @pytest.mark.parametrize("trouble", ["missing", "fifo"])
 async def test_kill_9_with_empty_state_and_a_source_that_hangs_keeps_everything(
     tmp_path: Path, variant: str, trouble: str

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from support.wait import holds, until, until_sync
-from tideover_app.demo import run, stage
+from tideover_app.demo import DemoOptions, run, stage
 from tideover_app.demo.layout import layout
 from tideover_app.demo.measure import Call
 from tideover_app.demo.processes import Process
@@ -168,6 +168,6 @@ def test_what_is_missing_is_an_exit_code_and_a_line(
         raise problem
 
     monkeypatch.setattr(run, "programs", missing)
-    assert run.run_demo(run.DemoOptions(folder=tmp_path)) == code
+    assert run.run_demo(DemoOptions(folder=tmp_path)) == code
     assert capsys.readouterr().err == f"tideover demo: {problem}\n"
     assert list(tmp_path.iterdir()) == []

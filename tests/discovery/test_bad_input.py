@@ -127,6 +127,19 @@ def test_any_bytes_are_read_or_refused_and_take_nothing_away(data: bytes, file: 
         assert found.facts.services == before.facts.services
 
 
+KUBECTL = yaml.safe_dump({"apiVersion": "v1", "items": GOOD, "kind": "List", "metadata": {}}).encode()
+
+
+@settings(deadline=None)
+@given(st.integers(0, len(KUBECTL) - 1))
+def test_yaml_of_kubectl_cut_off_anywhere_takes_nothing_away(length: int) -> None:
+    before = after(KUBECTL, "a.yaml")
+    found = after(KUBECTL[:length], "a.yaml", before)
+    assert found.facts.services == before.facts.services
+    assert found.facts.destination_rules == before.facts.destination_rules
+    assert found.facts.failover_policies == before.facts.failover_policies
+
+
 @settings(deadline=None)
 @given(st.integers(0, len(dump(*GOOD)) - 1))
 def test_json_cut_off_anywhere_takes_nothing_away(length: int) -> None:

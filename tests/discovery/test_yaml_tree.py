@@ -58,6 +58,7 @@ def test_items_of_a_list_come_with_their_own_lines_and_its_kind() -> None:
         ("a: *nobody", 1, "names nothing"),
         ("a: !!python/object/apply:os.system [x]", 1, "no meaning here"),
         ("a: !secret x", 1, "no meaning here"),
+        ("# cut off\nitems: [{a: 1}]", 2, "kind: List"),
         ("? [a, b]\n: 1", 1, "not plain text"),
         ("- a", 1, "a manifest is a mapping"),
         ("just words", 1, "a manifest is a mapping"),

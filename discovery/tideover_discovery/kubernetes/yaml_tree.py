@@ -101,9 +101,13 @@ class _Tree:
                 raise BadYaml("a second document without `---` at the start of a line", _line(event))
 
     def _top_level(self, start: Any) -> Iterator[tuple[int, str, Any]]:
-        """An object; or a List, whose items are yielded as they are read."""
+        """An object; or a List, whose items are yielded as they are read.
+
+        kubectl writes `kind: List` after the items, so a list without it was cut off; and YAML that was
+        cut is often still YAML. That is why an item waits for the next one: the last may be a half one.
+        """
         found: dict[str, Any] = {}
-        is_list = False
+        is_list, last = False, None
         while not isinstance(event := self._next(), MappingEndEvent):
             name = self._key(event, found)
             value = self._next()
@@ -111,12 +115,17 @@ class _Tree:
                 is_list = True
                 found[name] = None
                 while not isinstance(item := self._next(), SequenceEndEvent):
-                    line = _line(item)
-                    yield line, _list_kind(found), self._value(item, 2)
+                    if last is not None:
+                        yield last
+                    last = _line(item), _list_kind(found), self._value(item, 2)
             else:
                 found[name] = self._value(value, 1)
         if not is_list:
             yield _line(start), "", found
+        elif "kind" not in found:
+            raise BadYaml("a list that does not say `kind: List`: it may have been cut off", _line(start))
+        elif last is not None:
+            yield last
 
     def _key(self, event: Any, seen: dict[str, Any]) -> str:
         if not isinstance(event, ScalarEvent):

@@ -119,6 +119,20 @@ async def test_clients_tell_what_they_refuse(
     assert " ".join(second).endswith("CDS refused: bad listener")
 
 
+async def test_nothing_that_a_client_says_moves_the_cursor(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica
+) -> None:
+    replica.connected = (connected(1, "\x1b[2Jbücher", "paris", nack="one\ntwo"),)
+    replica.happen("one\ntwo")
+    for arguments in (["clients"], ["events"]):
+        _, out, _ = await answered(capsys, replica, *arguments)
+        assert "\x1b" not in out
+        assert len(out.splitlines()) == 2
+        assert "one\\ntwo" in out
+    _, out, _ = await answered(capsys, replica, "clients", "-o", "json")
+    assert json.loads(out)["clients"][0]["id"] == "\x1b[2Jbücher"
+
+
 async def test_a_client_is_shown_name_by_name(
     capsys: pytest.CaptureFixture[str], replica: FakeReplica
 ) -> None:

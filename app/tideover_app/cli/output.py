@@ -44,7 +44,19 @@ def show(answer: Mapping[str, Any], output: Format, table: Table) -> None:
         case Format.YAML:
             typer.echo(yaml_text(answer), nl=False)
         case Format.TABLE:
-            console().print(table(dict(answer)))
+            console().print(table(printable(dict(answer))))
+
+
+def printable(value: Any) -> Any:
+    """The same, fit for a terminal: clients and files may say anything, and it may not move the cursor."""
+    match value:
+        case str() if not value.isprintable():
+            return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+        case dict():
+            return {printable(key): printable(inner) for key, inner in value.items()}
+        case list():
+            return [printable(inner) for inner in value]
+    return value
 
 
 def yaml_text(answer: Mapping[str, Any]) -> str:

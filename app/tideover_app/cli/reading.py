@@ -10,7 +10,7 @@ import typer
 
 from .connection import ANSWER_WITHIN_S, DEFAULT_SERVER, Server, ask, connected
 from .failure import wrong_use
-from .output import Format, Output, document, show, yaml_text
+from .output import Format, Output, document, printable, show, yaml_text
 
 client_commands = typer.Typer(help="List the clients that are connected.")
 
@@ -114,7 +114,7 @@ def _print_event(event: dict[str, Any], output: Format) -> None:
         case Format.YAML:
             typer.echo("---\n" + yaml_text(event), nl=False)
         case Format.TABLE:
-            typer.echo(tables.event_line(event))
+            typer.echo(tables.event_line(printable(event)))
 
 
 def add_to(program: typer.Typer) -> None:

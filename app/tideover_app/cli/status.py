@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .connection import DEFAULT_SERVER, Server, ask
 from .failure import Code, Failure, wrong_use
-from .output import Document, Format, Output, console, document, show
+from .output import Document, Format, Output, console, document, printable, show
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 EVERY_S = 1.0
 
@@ -23,10 +26,8 @@ def status_command(
     """Show what is failing over now, and why.
 
     Also replicas, clusters, clients and problems."""
-    from . import tables
-
     if not watch:
-        show(_asked(server), output, lambda answer: tables.status(answer, time.time()))
+        show(_asked(server), output, _table)
         return
     if output != Format.TABLE:
         raise wrong_use("--watch is a table that changes; for programs use `events --follow -o json`")
@@ -40,19 +41,25 @@ def _asked(server: str) -> Document:
     return document(ask(server, lambda stub: stub.GetStatus, pb.GetStatusRequest()))
 
 
+def _table(answer: Document) -> RenderableType:
+    from . import tables
+
+    return tables.status(answer, time.time())
+
+
 def _watch(server: str) -> None:
     """Show the status until interrupted; a control plane that went away is waited for."""
     from rich.live import Live
 
     from . import tables
 
-    picture: Any = tables.status(_asked(server), time.time())  # not reachable at the start: say so, and end
+    picture = _table(printable(_asked(server)))  # not reachable at the start: say so, and end
     with Live(picture, console=console(), auto_refresh=False, vertical_overflow="crop") as live:
         live.refresh()
         while True:
             time.sleep(EVERY_S)
             try:
-                picture = tables.status(_asked(server), time.time())
+                picture = _table(printable(_asked(server)))
             except Failure as failure:
                 if failure.code != Code.NOT_REACHABLE:
                     raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -25,7 +26,7 @@ class PolicyWatch:
         self._changed = changed
         self._before = _restored(before)
         self._path = path
-        self._source = PolicySource(path, initial=self._before) if path is not None else None
+        self._source = _source(path, self._before)
         self._tasks: asyncio.TaskGroup | None = None
         self._running: asyncio.Task[None] | None = None
         self._empty = False
@@ -85,7 +86,7 @@ class PolicyWatch:
         self.stop()
         self._before = value if path is not None and value.known else None
         self._path, self._empty, self._failure = path, False, ""
-        self._source = PolicySource(path, initial=self._before) if path is not None else None
+        self._source = _source(path, self._before)
         self._start()
         self._changed()
         return ["policies changed to another folder" if path is not None else "policies removed"]
@@ -117,6 +118,13 @@ class PolicyWatch:
                 self._failure = f"{type(error).__name__}: {error}"
             self._changed()
             await asyncio.sleep(RESTART_AFTER_S)
+
+
+def _source(path: Path | None, before: Policies | None) -> PolicySource | None:
+    if path is None:
+        return None
+    # not known, so that the first look is news also where it finds nothing new
+    return PolicySource(path, initial=replace(before, known=False) if before is not None else None)
 
 
 def _restored(before: ClusterFacts | None) -> Policies | None:

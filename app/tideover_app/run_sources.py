@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -66,8 +66,7 @@ class Sources:
     ) -> list[str]:
         """Have exactly these clusters, in this order; says what changed.
 
-        `known` are facts from before the start. A source that is exchanged hands its facts on, if they
-        can still be true: an address means something in its network only.
+        `known` are facts from before the start. A source that is exchanged hands its facts on.
         """
         said: list[str] = []
         wanted: dict[str, _Watched] = {}
@@ -77,12 +76,10 @@ class Sources:
                 wanted[cluster.name] = old
                 continue
             before = old.source.facts.value if old is not None else (known or {}).get(cluster.name)
-            if before is not None and before.network != cluster.network:
-                before = None
             if old is not None:
                 _cancel(old)
             said.append(f"cluster {cluster.name} {'changed' if old is not None else 'added'}")
-            source = self._opened(cluster, before)
+            source = self._opened(cluster, before and _in_network(before, cluster.network))
             wanted[cluster.name] = _Watched(cluster, source)
         for name, gone in self._watched.items():
             _cancel(gone)
@@ -157,6 +154,23 @@ def _status(watched: _Watched) -> SourceStatus:
     if watched.failure and status.stale_since_s is None:
         return SourceStatus(status.cluster, status.known, watched.failed_at_s, watched.failure)
     return status
+
+
+def _in_network(facts: ClusterFacts, network: str) -> ClusterFacts:
+    """The same facts where the configuration puts the cluster into another network."""
+    if facts.network == network:
+        return facts
+    services = {
+        key: replace(
+            service,
+            endpoints={
+                port: tuple(replace(endpoint, network=network) for endpoint in endpoints)
+                for port, endpoints in service.endpoints.items()
+            },
+        )
+        for key, service in facts.services.items()
+    }
+    return replace(facts, network=network, services=services)
 
 
 def _cancel(watched: _Watched) -> None:

@@ -100,7 +100,8 @@ class WorldKeeper:
             if old is not new:
                 history = presence.observe(history, old, new, now_s)
         self._facts, self.history = facts, history
-        self.keep({**facts, STATE_NAME: policies.facts()}, history)
+        # policies that were never read must not be remembered as none: a scope may be among them
+        self.keep({**facts, STATE_NAME: policies.facts()} if policies.known else facts, history)
         mesh = Mesh(
             sameness=Sameness(self._config.sameness),
             root_namespace=self._config.root_namespace,

@@ -490,6 +490,20 @@ async def test_policies_of_another_folder_apply_live(setup: Setup) -> None:
         assert (await tideover.http("/metrics"))[1].count("tideover_world_complete 1.0") == 1
 
 
+async def test_policies_that_were_never_read_are_not_remembered_as_none(setup: Setup) -> None:
+    setup.settings = {"policies": "./policies"}  # not there: a share that is not mounted yet, say
+    setup.write()
+
+    async def incomplete(tideover: Tideover) -> bool:
+        return "tideover_world_complete 0.0" in (await tideover.http("/metrics"))[1]
+
+    for _ in range(2):
+        async with running_tideover(setup) as tideover:
+            await until((setup.folder / "state" / "dublin.facts").exists)
+            await holds(lambda: incomplete(tideover), 0.3)
+        assert not (setup.folder / "state" / "@policies.facts").exists()
+
+
 async def test_an_empty_policies_folder_holds_nothing_back(setup: Setup) -> None:
     (setup.folder / "policies").mkdir()
     setup.settings = {"policies": "./policies"}

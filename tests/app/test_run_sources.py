@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from support.delta import CDS, delta_client, node
@@ -15,9 +16,10 @@ from support.tideover import Setup, running_tideover
 from support.wait import holds, until
 from tideover_app import run_sources
 from tideover_app.config import Cluster
+from tideover_app.run_policies import PolicyWatch
 from tideover_app.run_sources import Sources
 from tideover_core.latest import Latest
-from tideover_core.model import ClusterFacts, Locality, SourceStatus
+from tideover_core.model import ClusterFacts, Endpoint, Locality, ServiceFacts, ServiceKey, SourceStatus
 from tideover_discovery.watch import Source
 
 
@@ -127,13 +129,18 @@ async def test_clusters_come_change_and_go() -> None:
         await until(lambda: not old_paris.running and not old_dublin.running)
 
 
-async def test_facts_of_another_network_are_not_handed_on() -> None:
+async def test_facts_are_handed_on_also_into_another_network() -> None:
+    end = Endpoint("10.0.0.1", 80, "paris", "default", Locality())
+    key = ServiceKey("bookinfo", "ratings")
+    facts = ClusterFacts("paris", "default", Locality(), {key: ServiceFacts(key, (), {80: (end,)})})
     world = World()
-    facts = ClusterFacts("paris", "default", Locality())
     world.sources.apply([cluster("paris", network="other")], {"paris": facts})
-    assert world.made["paris"].before is None
-    world.sources.apply([cluster("paris")], {"paris": facts})
-    assert world.made["paris"].before is None  # exchanged: only what the source before it knew counts
+    before = world.made["paris"].before
+    assert before is not None
+    assert before.network == "other"
+    assert before.services[key].endpoints == {80: (replace(end, network="other"),)}
+    world.sources.apply([cluster("paris")])
+    assert world.made["paris"].before == facts
 
 
 async def test_a_source_that_fails_keeps_its_facts_is_stale_and_is_started_again(monkeypatch: object) -> None:
@@ -164,6 +171,35 @@ async def test_every_source_is_heard_once_each_has_spoken_of_itself() -> None:
     assert not world.sources.heard
     world.made["dublin"].status.set(SourceStatus("dublin", False, 1.0, "no such folder"))
     assert world.sources.heard
+
+
+async def test_policies_that_stayed_the_same_are_heard_too(tmp_path: Path) -> None:
+    (tmp_path / "stay.yaml").write_text(STAY)
+    first = PolicyWatch(tmp_path, None, lambda: None)
+    async with following(first):
+        await until(lambda: first.known)
+    second = PolicyWatch(tmp_path, first.facts(), lambda: None)
+    assert second.known
+    assert not second.heard
+    async with following(second):
+        await until(lambda: second.heard)
+    assert second.value.failover_policies == first.value.failover_policies
+
+
+STAY = """
+apiVersion: tideover.dev/v1alpha1
+kind: FailoverPolicy
+metadata: {name: stay, namespace: bookinfo}
+spec: {scope: Cluster}
+"""
+
+
+@asynccontextmanager
+async def following(policies: PolicyWatch) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        policies.start(tasks)
+        yield
+        policies.stop()
 
 
 SLOW = """

@@ -11,6 +11,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+_MAY_SIGN = x509.KeyUsage(
+    digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+    key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -34,7 +39,9 @@ class Authority:
     def __init__(self, name: str = "test CA") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name)
-        self._certificate = self._sign(self._name, self._key, [x509.BasicConstraints(ca=True, path_length=0)])
+        self._certificate = self._sign(
+            self._name, self._key, [x509.BasicConstraints(ca=True, path_length=0), _MAY_SIGN]
+        )
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def issue(self, common_name: str) -> Pair:
@@ -62,8 +69,14 @@ class Authority:
             .not_valid_before(now - datetime.timedelta(hours=1))
             .not_valid_after(now + datetime.timedelta(hours=1))
         )
-        for extension in extensions:
-            builder = builder.add_extension(extension, critical=True)
+        # Python 3.13 refuses certificates without these two
+        identifiers = [
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+        ]
+        for extension in [*extensions, *identifiers]:
+            critical = isinstance(extension, x509.BasicConstraints | x509.KeyUsage)
+            builder = builder.add_extension(extension, critical=critical)
         return builder.sign(self._key, hashes.SHA256())
 
 

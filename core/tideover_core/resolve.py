@@ -1,6 +1,6 @@
 """Which setting wins: per field, the most specific layer that says it.
 
-The order of layers is docs/decisions/0002: settings of a rule for this subset or port, FailoverPolicies
+The order of layers is docs/decisions/0002: settings of a rule for this subset, then port, FailoverPolicies
 that name the service, DestinationRules as Istio ranks them with FailoverPolicies of the namespace
 before those no more specific, the Service itself, FailoverPolicies of the mesh.
 """
@@ -157,14 +157,18 @@ def _layers(rules: Rules, service: Service, target: Target, vantage: Vantage) ->
 def _of_rule(rule: DestinationRule, target: Target) -> tuple[list[Layer], Layer | None]:
     """What a rule says of this subset and port, and what it says of the whole host.
 
-    As in Istio, settings of a port replace those of the host, which are not inherited.
+    As in Istio: what a subset says comes first, and settings of a port replace those beside them, which
+    are not inherited.
     """
-    name = str(rule)
+    name, port = str(rule), f"port {target.port}"
+    specific: list[Layer] = []
     subset = next((s for s in rule.subsets if target.subset and s.name == target.subset), None)
-    ports = subset.port_settings if subset is not None and subset.port_settings else rule.port_settings
-    if target.port in ports:
-        return [Layer(name, ports[target.port], f"port {target.port}")], None
-    specific = [Layer(name, subset.settings, f"subset {subset.name}")] if subset is not None else []
+    if subset is not None:
+        if target.port in subset.port_settings:
+            return [Layer(name, subset.port_settings[target.port], f"subset {subset.name} {port}")], None
+        specific.append(Layer(name, subset.settings, f"subset {subset.name}"))
+    if target.port in rule.port_settings:
+        return [*specific, Layer(name, rule.port_settings[target.port], port)], None
     return specific, Layer(name, rule.settings)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from core.test_merge import RATINGS, cluster, end, service
@@ -72,21 +73,28 @@ def test_a_policy_for_a_service_of_another_namespace_does_not_count() -> None:
     assert resolve(world(stranger, owner), TARGET, CLIENT).settings.scope is Scope.REGION
 
 
-def test_settings_of_a_subset_and_of_a_port_say_which_part_of_the_rule() -> None:
-    subset = Subset("v1", {"version": "v1"}, Settings(outlier=Outlier(1)))
-    ports = {9080: Settings(outlier=Outlier(2))}
-    rule = DestinationRule("bookinfo", "r", HOST, Settings(outlier=Outlier(3)), subsets=(subset,))
-    found = resolve(world(rule), Target(RATINGS, 9080, "v1"), CLIENT)
-    assert (found.settings.outlier, found.cause("outlier")) == (
-        Outlier(1),
-        "DestinationRule bookinfo/r subset v1",
-    )
-    by_port = DestinationRule("bookinfo", "r", HOST, Settings(outlier=Outlier(3)), ports, (subset,))
-    found = resolve(world(by_port), Target(RATINGS, 9080, "v1"), CLIENT)
-    assert (found.settings.outlier, found.cause("outlier")) == (
-        Outlier(2),
-        "DestinationRule bookinfo/r port 9080",
-    )
+def test_a_subset_comes_before_a_port_and_a_port_before_the_host() -> None:
+    here, elsewhere = {9080: Settings(retry=Retry(2), outlier=Outlier(2))}, {80: Settings(retry=Retry(9))}
+    own = {9080: Settings(load_balancing=LoadBalancing.RANDOM)}
+    v1 = Subset("v1", {}, Settings(outlier=Outlier(1)))
+
+    def found(subset: Subset, ports: dict[int, Settings]) -> tuple[Settings, dict[str, str]]:
+        host = Settings(outlier=Outlier(3), retry=Retry(3), load_balancing=LoadBalancing.ROUND_ROBIN)
+        rule = DestinationRule("bookinfo", "r", HOST, host, ports, (subset,))
+        resolved = resolve(world(rule), Target(RATINGS, 9080, "v1"), CLIENT)
+        return resolved.settings, {k: v.removeprefix("DestinationRule ") for k, v in resolved.causes}
+
+    said, causes = found(v1, {})
+    assert (said.outlier, said.retry) == (Outlier(1), Retry(3))
+    assert causes["outlier"] == "bookinfo/r subset v1"
+    # as in Istio, those of the port replace those of the host, and the subset's come before both
+    for subset in (v1, replace(v1, port_settings=elsewhere)):
+        said, causes = found(subset, here)
+        assert said == Settings(outlier=Outlier(1), retry=Retry(2))
+        assert causes == {"outlier": "bookinfo/r subset v1", "retry": "bookinfo/r port 9080"}
+    said, causes = found(replace(v1, port_settings=own), here)
+    assert said == own[9080]
+    assert causes == {"load_balancing": "bookinfo/r subset v1 port 9080"}
 
 
 def test_the_oldest_service_says_the_traffic_distribution() -> None:

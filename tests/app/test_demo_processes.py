@@ -19,7 +19,7 @@ from support.wait import holds, until, until_sync
 from tideover_app.demo import DemoOptions, run, stage
 from tideover_app.demo.layout import layout
 from tideover_app.demo.measure import Call
-from tideover_app.demo.processes import Process
+from tideover_app.demo.processes import NotStartedError, Process
 
 SLEEP = [sys.executable, "-I", "-S", "-c", "import time; print('up', flush=True); time.sleep(60)"]
 STUBBORN = [
@@ -48,6 +48,14 @@ async def test_a_killed_process_is_not_broken_and_can_start_again(sleeper: Proce
     assert (sleeper.running, sleeper.broken, sleeper.returncode) == (False, False, -signal.SIGKILL)
     await sleeper.start()
     assert sleeper.running
+
+
+async def test_a_program_that_is_none_is_said(tmp_path: Path) -> None:
+    program = tmp_path / "envoy"
+    program.write_bytes(b"\x7fELF for another CPU")
+    program.chmod(0o755)
+    with pytest.raises(NotStartedError, match=r"the sleeper cannot be started: .*[Ee]xec format error"):
+        await process(tmp_path, [str(program)]).start()
 
 
 async def test_one_that_dies_by_itself_is_broken_and_says_so(tmp_path: Path) -> None:

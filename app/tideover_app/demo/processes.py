@@ -16,7 +16,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class NotStartedError(Exception):
-    """A process ended before it was ready, or was never ready."""
+    """A process could not be started, ended before it was ready, or was never ready."""
 
 
 class Process:
@@ -46,17 +46,20 @@ class Process:
         return self.expected and not self.running
 
     async def start(self) -> None:
-        """Start it, with its output appended to the log."""
-        with self.log.open("ab") as out:
-            self._process = await asyncio.create_subprocess_exec(
-                *self.command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                cwd=self.cwd,
-                start_new_session=True,  # Ctrl-C is for the demo, which then ends them in order
-                preexec_fn=_die_with(os.getpid()),
-            )
+        """Start it, with its output appended to the log. NotStartedError when that is not possible."""
+        try:
+            with self.log.open("ab") as out:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self.command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                    cwd=self.cwd,
+                    start_new_session=True,  # Ctrl-C is for the demo, which then ends them in order
+                    preexec_fn=_die_with(os.getpid()),
+                )
+        except OSError as error:  # a program for another CPU, say
+            raise NotStartedError(f"{self.name} cannot be started: {error}") from error
         self.expected = True
 
     def signal(self, number: signal.Signals) -> None:

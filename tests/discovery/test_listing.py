@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from discovery.worlds import HOME, RATINGS, dump, ground, nothing, said
 from support.manifests import Place, endpoint_slice, pod, service
 from tideover_core.model import ClusterFacts, ServiceKey
@@ -130,8 +128,7 @@ def test_first_look_a_broken_object_leaves_the_source_not_completely_known() -> 
 
 
 def test_first_look_what_cannot_hide_endpoints_does_not_hold_back_the_source() -> None:
-    nameless: dict[str, Any] = endpoint_slice("ratings", [])
-    nameless["metadata"]["labels"] = {}
+    nameless = {**endpoint_slice("ratings", []), "metadata": {"name": "x", "namespace": "b"}}
     policy = {
         "apiVersion": "tideover.dev/v1alpha1",
         "kind": "FailoverPolicy",
@@ -139,9 +136,7 @@ def test_first_look_what_cannot_hide_endpoints_does_not_hold_back_the_source() -
         "spec": {"a": 1},
     }
     files = Files()
-    found = files.read(
-        a=dump(*GOOD, nameless and {**nameless, "metadata": {"name": "x", "namespace": "b"}}, policy), b=b""
-    )
+    found = files.read(a=dump(*GOOD, nameless, policy), b=b"")
     assert files.listing.doubt == ""
     assert len(found.problems) == 3
 

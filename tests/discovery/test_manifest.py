@@ -44,6 +44,11 @@ def test_a_broken_document_is_named_and_those_around_it_are_read() -> None:
     assert not broken.certain
 
 
+def test_a_broken_node_is_in_no_namespace() -> None:
+    (broken,) = read_manifest(b"kind: Node\nmetadata: {name: n1, labels: {a: [}}\n", "x.yaml").broken
+    assert str(broken.key) == "Node n1"
+
+
 def test_each_object_knows_its_line_in_yaml() -> None:
     found = read_manifest(YAML, "bookinfo.yaml")
     assert found.items[RATINGS].where == "bookinfo.yaml:2"

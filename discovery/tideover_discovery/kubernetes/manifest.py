@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from tideover_core import policy as core
 
-from .decoding import Unread, decode, key, key_of
+from .decoding import Unread, decode, key, key_of, make_key
 from .destination_rules import destination_rule
 from .failover_policies import failover_policy
 from .objects import AnyObject, DestinationRule, FailoverPolicy, Key, Nameless, Refusal
@@ -244,4 +244,4 @@ def _guess(document: str) -> Key | None:
     if not kind or not name or kind.group(1).endswith("List"):
         return None
     namespace = _NAMESPACE.search(document)
-    return Key(kind.group(1), namespace.group(1) if namespace else "default", name.group(1))
+    return make_key(kind.group(1), namespace.group(1) if namespace else None, name.group(1))

@@ -289,6 +289,26 @@ def test_a_file_without_permission_is_named_and_read_when_it_has_it(looks: Looks
     assert looks.names(SETTLE_S) == [RATINGS]
 
 
+def test_a_folder_below_that_cannot_be_listed_is_named_and_nothing_is_gone(
+    looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks.files.write("a", service("ratings"))
+    first = looks.look()
+    below = looks.files.path / "lost+found"
+    below.mkdir()
+    listed = os.listdir
+
+    def refusing(path: Path) -> list[str]:
+        if path == below:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "listdir", refusing)
+    outcome = looks.look()
+    assert outcome.listing is first.listing
+    assert outcome.trouble == f"{below} cannot be read: Permission denied"
+
+
 def test_a_link_to_itself_is_named_and_the_others_are_read(looks: Looks) -> None:
     looks.files.write("a", service("ratings"))
     (looks.files.path / "loop.json").symlink_to("loop.json")

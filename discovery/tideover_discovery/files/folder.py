@@ -166,12 +166,13 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def named(path: Path) -> str:
+def named(path: Path | str) -> str:
     """The path as text: file names need not be, and messages must."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _reason(path: Path, error: OSError) -> str:
+    where = named(error.filename or path)  # a folder below, say
     if isinstance(error, FileNotFoundError):
-        return f"{named(path)} does not exist"
-    return f"{named(path)} cannot be read: {error.strerror or error}"
+        return f"{where} does not exist"
+    return f"{where} cannot be read: {error.strerror or error}"

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from tideover_core.explain import explained
-from tideover_core.model import Protocol, ServiceKey, Vantage
+from tideover_core.model import ServiceKey, Vantage
 from tideover_core.names import Target, wire_name
 from tideover_core.plan import plan
 from tideover_core.world import Service, World, located
 from tideover_wire.node import Client
 from tideover_wire.resource import TypeUrl
 from tideover_xds.cache import Cache
+from tideover_xds.resources.hosts import usual_port
 
 
 class UnknownError(LookupError):
@@ -46,7 +47,7 @@ def answer(world: World, asked: Asked, vantage: Vantage) -> dict[str, object]:
         raise UnknownError(
             f"no cluster {vantage.cluster!r} is configured{like(vantage.cluster, world.clusters)}"
         )
-    target = Target(asked.service, asked.port or usual_port(service), asked.subset)
+    target = Target(asked.service, asked.port or _port_meant(service), asked.subset)
     complete = located(world, vantage)
     assignment = plan(world, target, complete)
     if assignment is None:
@@ -63,15 +64,12 @@ def found(world: World, key: ServiceKey) -> Service:
     return service
 
 
-def usual_port(service: Service) -> int:
-    """The port meant when none is said, as for a host without one: 80, the only HTTP port, the lowest."""
-    numbers = [port.number for port in service.ports]
-    if not numbers:
+def _port_meant(service: Service) -> int:
+    """The port when none is said: that of a host without one, else the lowest."""
+    if not service.ports:
         raise UnknownError(f"service {service.key} has no port that can be served")
-    http = [port.number for port in service.ports if Protocol(port.protocol).is_http]
-    if 80 in numbers:
-        return 80
-    return http[0] if len(http) == 1 else min(numbers)
+    usual = usual_port(service.ports)
+    return usual.number if usual is not None else min(port.number for port in service.ports)
 
 
 def endpoints_version(world: World, target: Target, vantage: Vantage) -> str:

@@ -83,6 +83,24 @@ def test_nearest_places_come_first(capsys: pytest.CaptureFixture[str], setup: Se
 
 
 @pytest.mark.parametrize(
+    ("ports", "meant"),
+    [
+        ({"smtp": 25, "http-b": 9090, "http-a": 8080}, 8080),
+        ({"tcp-x": 80, "http": 9080}, 9080),
+        ({"http-a": 70, "http-b": 80}, 80),
+        ({"tcp-b": 6380, "tcp-a": 6379}, 6379),
+    ],
+    ids=str,
+)
+def test_without_a_port_it_is_that_of_a_host_without_one_else_the_lowest(
+    capsys: pytest.CaptureFixture[str], setup: Setup, ports: dict[str, int], meant: int
+) -> None:
+    listed = [{"name": name, "port": number} for name, number in ports.items()]
+    ClusterFolder(setup.cluster_path("paris")).write("ports", service("ports", ports=listed))
+    assert simulated(capsys, setup, service_="bookinfo/ports")["port"] == meant
+
+
+@pytest.mark.parametrize(
     ("without", "left"),
     [
         (["cluster/paris"], [["10.1.0.1"]]),

@@ -18,9 +18,7 @@ Node = Annotated[str, typer.Option("--node", help="The Kubernetes node it runs o
 Labels = Annotated[str, typer.Option("--labels", metavar="K=V,...", help="The labels of its pod.")]
 
 
-def vantage(
-    place: str, cluster: str, network: str = "", namespace: str = "", node: str = "", labels: str = ""
-) -> Vantage:
+def vantage(place: str, cluster: str, network: str, namespace: str, node: str, labels: str) -> Vantage:
     """The vantage as typed; a Failure says what is wrong with it."""
     if not (place or cluster):
         raise wrong_use("say where the client stands: --from REGION/ZONE/SUBZONE, or --cluster, or both")

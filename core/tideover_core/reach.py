@@ -81,10 +81,10 @@ def places(part: Part, port: int, subset: Labels | None = None) -> Iterator[tupl
     for locality in sorted(present.keys() | vanished.keys()):
         endpoints = present.get(locality, [])
         peak = presence.peak_ready.get(locality)
-        usual = presence.held_ready.get(locality, peak)
+        usual = presence.usual.get(locality, peak)
         gone = still_counting(vanished.get(locality, ()), len(endpoints), peak or 0)
         if subset is not None:
-            # the peak counts the whole service, so it says nothing of a subset
+            # it counts the whole service, so it says nothing of a subset
             usual = None
             endpoints, gone = _selected(endpoints, subset), _selected(gone, subset)
         yield locality, judged(sorted(endpoints, key=_listing), Known(gone, usual, presence.starting))

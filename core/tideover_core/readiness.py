@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .assignment import Health, Placed
 from .model import Endpoint
 
-# terminating endpoints leave the denominator while this much of the recent peak is ready
+# terminating endpoints leave the denominator while this much of what is usually there is ready
 KEEP_PERCENT = 70
 VANISHED = "vanished while ready, counts for 60 s"
 STARTING = "starting: not ready yet, and nothing is missing without it"
@@ -20,38 +20,30 @@ STARTING = "starting: not ready yet, and nothing is missing without it"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of the past of a place: see `world.Presence`. `held_ready` None: nothing."""
+    """What is known of the past of a place: see `world.Presence`. `usual` None: nothing."""
 
     vanished: Sequence[Endpoint] = ()
-    held_ready: int | None = None
+    usual: int | None = None
     starting: frozenset[tuple[str, int]] = frozenset()
 
 
 def judged(endpoints: Sequence[Endpoint], known: Known) -> list[Placed]:
     """The endpoints of one place with their health, and vanished ones, which all count as lost.
 
-    Those that were never ready yet count only as far as something is missing to the recent peak;
-    the rest of them have no weight (0) and wait. Otherwise a rolling update, or more replicas, would
-    move traffic away.
+    Those that are more than usual and were never ready yet have no weight (0) and wait. Otherwise a
+    rolling update, or more replicas, would move traffic away.
     """
     ready = sum(1 for endpoint in endpoints if endpoint.ready)
-    usual = known.held_ready
+    usual = known.usual
     if usual is None:
         leaving = sum(1 for e in endpoints if e.terminating and e.serving and not e.ready)
         usual = ready + leaving + len(known.vanished)
     peak = max(usual, ready)
     keeps = 100 * ready >= KEEP_PERCENT * peak
-    new = (
-        [e for e in endpoints if (e.address, e.port) in known.starting and not e.ready]
-        if known.starting
-        else []
-    )
-    missing = max(0, peak - (len(endpoints) - len(new)) - len(known.vanished))
-    waiting = {(e.address, e.port) for e in new[missing:]}
     gone = [Placed(e, Health.UNHEALTHY, weight(e), (VANISHED,)) for e in known.vanished]
     return [
         Placed(e, Health.UNHEALTHY, 0, (STARTING,))
-        if (e.address, e.port) in waiting
+        if not e.ready and (e.address, e.port) in known.starting
         else _judged(e, ready, peak, keeps)
         for e in endpoints
     ] + gone
@@ -69,9 +61,9 @@ def _judged(endpoint: Endpoint, ready: int, peak: int, keeps: bool) -> Placed:
     if not endpoint.terminating:
         return Placed(endpoint, Health.UNHEALTHY, weight(endpoint), ("not ready", *causes))
     if keeps:
-        why = f"terminating; {ready} ready of {peak} lately, so it leaves without moving traffic"
+        why = f"terminating; {ready} ready of the usual {peak}, so it leaves without moving traffic"
         return Placed(endpoint, Health.DRAINING, weight(endpoint), (why, *causes))
-    why = f"terminating; {ready} ready of {peak} lately are below {KEEP_PERCENT} %, so it counts as lost"
+    why = f"terminating; {ready} ready of the usual {peak} are below {KEEP_PERCENT} %, so it counts as lost"
     return Placed(endpoint, Health.UNHEALTHY, weight(endpoint), (why, *causes))
 
 

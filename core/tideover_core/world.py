@@ -33,15 +33,15 @@ class Presence:
     """What one service port in one cluster had lately (see `presence.py`); beside the facts.
 
     `peak_ready`: the highest ready count of the last 5 minutes, by locality.
-    `held_ready`: the highest that lasted half a minute, which the surge of a rolling update does not.
+    `usual`: how many it had lately for half a minute, which the surge of a rolling update does not last.
     `vanished`: endpoints that disappeared while ready, without terminating first, and still count.
-    `starting`: (address, port) of those that appeared lately and were never ready yet.
+    `starting`: (address, port) of those that are more than usual and were never ready yet.
     """
 
     peak_ready: Mapping[Locality, int] = field(default_factory=dict)
     vanished: tuple[Endpoint, ...] = ()
     starting: frozenset[tuple[str, int]] = frozenset()
-    held_ready: Mapping[Locality, int] = field(default_factory=dict)
+    usual: Mapping[Locality, int] = field(default_factory=dict)
 
 
 NO_PRESENCE: Mapping[int, Presence] = {}

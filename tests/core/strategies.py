@@ -93,6 +93,7 @@ def presences(draw: st.DrawFn) -> Presences:
                 draw(st.dictionaries(localities, st.integers(0, 12), max_size=3)),
                 tuple(e for e in gone if e.ready),
                 frozenset(draw(st.lists(st.tuples(st.just("10.0.0.1"), st.just(8080)), max_size=1))),
+                draw(st.dictionaries(localities, st.integers(0, 12), max_size=3)),
             )
         }
     return found

@@ -1,4 +1,4 @@
-"""The recent past: peaks of five minutes, what vanished for one, what starts for four."""
+"""The recent past: counts of five minutes, what vanished for one, what starts for four."""
 
 from __future__ import annotations
 
@@ -132,10 +132,65 @@ def test_nothing_starts_in_a_cluster_seen_for_the_first_time() -> None:
     assert known(story((0, facts(end(1), end(2, "not"))))).starting == frozenset()
 
 
-def test_all_of_a_new_service_may_be_starting() -> None:
+def test_nobody_waits_where_nothing_is_ready() -> None:
     reviews = ServiceKey("bookinfo", "reviews")
     history = story((0, facts(end(1))), (10, facts(end(1), reviews=(end(2, "not"),))))
-    assert known(history, reviews).starting == {("10.0.0.2", 9080)}
+    assert known(history, reviews).starting == frozenset()
+
+
+def some(first: int, last: int, state: str = "ready") -> list[Endpoint]:
+    return [end(n, state) for n in range(first, last + 1)]
+
+
+def told(*steps: tuple[float, list[Endpoint]]) -> list[float]:
+    """The share of traffic that stays in paris after each step."""
+    history, before, shares = History(), None, []
+    for now_s, ends in steps:
+        now = facts(*ends)
+        history = observe(expire(history, now_s), before, now, now_s)
+        before = now
+        shares.append(stays(now, history))
+    return shares
+
+
+def test_the_first_ready_one_of_a_place_that_comes_from_nothing_is_not_all_of_it() -> None:
+    ten_minutes_of_nothing = [(0, some(1, 10)), (10, some(1, 10, "not")), (600, some(21, 30, "not"))]
+    assert told(*ten_minutes_of_nothing, (620, some(21, 21) + some(22, 30, "not"))) == [100, 0, 0, 14]
+    from_zero = [(0.0, list[Endpoint]()), (100, some(1, 10, "not"))]
+    assert told(*from_zero, (120, some(1, 1) + some(2, 10, "not")), (125, some(1, 10)))[2:] == [14, 100]
+
+
+def test_replacing_what_fails_does_not_make_what_is_left_the_whole() -> None:
+    fail = [(0, some(1, 10)), (10, some(1, 1) + some(2, 10, "not"))]
+    leave = [(900, some(1, 1) + some(2, 10, "leaving")), (901, some(1, 1) + some(2, 10, "leaving"))]
+    come = [
+        (902, some(1, 1) + some(2, 10, "leaving") + some(21, 29, "not")),
+        (930, some(1, 1) + some(21, 29, "not")),
+        (1500, some(1, 1) + some(31, 39, "not")),  # and those are replaced in their turn
+        (2100, some(1, 1) + some(41, 49, "not")),
+    ]
+    assert told(*fail, *leave, *come) == [100, 14, 14, 14, 14, 14, 14, 14]
+
+
+def test_a_loss_does_not_count_twice_with_who_leaves_and_who_comes() -> None:
+    # maxUnavailable 50 %
+    gone = [(0, some(1, 10)), (10, some(1, 5) + some(6, 10, "leaving") + some(21, 25, "not"))]
+    assert told(*gone, (40, some(1, 5) + some(21, 25, "not"))) == [100, 70, 70]
+
+
+def test_more_replicas_wait_as_long_as_they_may_take_to_start() -> None:
+    more = some(1, 10) + some(11, 40, "not")
+    assert told((0, some(1, 10)), (10, more), (249, more + some(50, 50, "not"))) == [100, 100, 100]
+    assert told((0, some(1, 10)), (10, more), (251, more + some(50, 50, "not"))) == [100, 100, 35]
+
+
+def test_a_restart_in_a_rolling_update_moves_nothing() -> None:
+    surge, fewer = some(1, 10) + some(21, 23, "not"), some(1, 8) + some(21, 23, "not")
+    history = story((0, facts(*some(1, 10))), (60, facts(*surge)))
+    history = observe(history, None, facts(*surge), 62)
+    assert known(history).starting == {(e.address, e.port) for e in surge[10:]}
+    history = observe(history, facts(*surge), facts(*fewer, *some(9, 10, "leaving")), 63)
+    assert stays(facts(*fewer, *some(9, 10, "leaving")), history) == 100
 
 
 def test_at_first_sight_what_serves_while_leaving_was_ready() -> None:
@@ -196,4 +251,5 @@ def stays(here: ClusterFacts, history: History) -> float:
     world = merge([here, dublin], presences=presences(history))
     assignment = plan(world, Target(RATINGS, 9080), Vantage(HERE, "paris"))
     assert assignment is not None
-    return assignment.priorities[0].expected_traffic_percent
+    nearest = assignment.priorities[0]
+    return nearest.expected_traffic_percent if nearest.localities[0].locality == HERE else 0.0

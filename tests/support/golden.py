@@ -16,9 +16,11 @@ A case is a list item:
 ```
 
 A row of a world is one cluster and locality; its words are addresses (`10.0.1.1-3` are three), or
-`key=value`: network, node, peak (the highest ready count lately), port (of the endpoints), and pod labels.
+`key=value`: network, node, peak (how many were ready lately, and usually), port (of the endpoints), and
+pod labels.
 Marks behind an address: `!` not ready, `~` terminating and serving, `x` terminating only, `?` vanished
-while ready, `+` never ready yet, `*5` weight 5. In a table: `!` UNHEALTHY, `~` DRAINING, `*5` weight 5.
+while ready, `+` more than usual and never ready yet, `*5` weight 5. In a table: `!` UNHEALTHY, `~`
+DRAINING, `*5` weight 5.
 A row of a table is priority, expected traffic, locality, weight, endpoints; `-` rows are left out.
 Optional keys of a case: services (by namespace/name: fields of ServiceFacts), clusters (by name:
 network, locality, exports, nodes, node_labels), mesh (sameness, root_namespace), subset, why.

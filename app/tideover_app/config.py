@@ -5,7 +5,6 @@ Every error of a file is reported, not only the first. Relative paths count from
 
 from __future__ import annotations
 
-import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,22 +23,14 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from tideover_discovery.durations import seconds
+
 from .config_address import check_address, check_tcp_address, is_loopback
 from .config_yaml import ConfigError, Flaw, Written, read
 
 __all__ = ["Cluster", "Config", "ConfigError", "Flaw", "json_schema", "load", "unsupported"]
 
 LISTENERS = ("xds", "admin", "http")
-_DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-
-
-def duration_s(value: object) -> float:
-    """Seconds of a Kubernetes duration ("10s", "1m30s"). ValueError on anything else."""
-    parts = _DURATION_PART.findall(value) if isinstance(value, str) else []
-    if not parts or "".join(number + unit for number, unit in parts) != value:
-        raise ValueError(f"{value!r} is no duration; write for example 10s, 500ms or 1m30s")
-    return sum(float(number) * _DURATION_UNITS_S[unit] for number, unit in parts)
 
 
 def _path(value: object, info: ValidationInfo) -> Path:
@@ -49,9 +40,7 @@ def _path(value: object, info: ValidationInfo) -> Path:
     return folder / Path(value).expanduser()
 
 
-Duration = Annotated[
-    float, BeforeValidator(duration_s), WithJsonSchema({"type": "string", "examples": ["10s"]})
-]
+Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema({"type": "string", "examples": ["10s"]})]
 Address = Annotated[str, BeforeValidator(check_address)]
 TcpAddress = Annotated[str, BeforeValidator(check_tcp_address)]
 AnyPath = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string"})]

@@ -109,7 +109,7 @@ def test_all_flaws_are_told_in_the_order_of_the_file(tmp_path: Path) -> None:
         "tideover.yaml:6: clusters[1].name: 'paris' is already a cluster, see line 5",
         "tideover.yaml:8: clusters[1].network: Input should be a valid string",
         "tideover.yaml:9: clusters[2].name: is missing",
-        "tideover.yaml:10: startGrace: 10 is no duration; write for example 10s, 500ms or 1m30s",
+        "tideover.yaml:10: startGrace: 10 is no duration; write 500ms, 1.5s or 1h2m",
         "tideover.yaml:11: region: key given twice, first in line 2",
     ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -157,11 +156,13 @@ def _unique(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 
 def _duration(text: str) -> str:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m)", text)
-    if found is None or not float(found[1]):
-        raise wrong_use(f"{text!r} is no duration above zero; write 5s or 500ms")
-    seconds = float(found[1]) * {"ms": 0.001, "s": 1, "m": 60}[found[2]]
-    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+    """In Envoy's words: seconds, whatever the unit was."""
+    from tideover_discovery.durations import seconds
+
+    found_s = _read(seconds, text)
+    if not found_s:
+        raise wrong_use(f"{text!r} is no duration above zero")
+    return f"{found_s:.9f}".rstrip("0").rstrip(".") + "s"
 
 
 def _secured(

@@ -9,8 +9,8 @@ from pydantic.alias_generators import to_camel
 
 from tideover_core import policy as core
 from tideover_core.model import ServiceKey
+from tideover_discovery.durations import seconds
 
-from .durations import seconds
 from .objects import FailoverPolicy, Refusal
 
 Duration = Annotated[float, BeforeValidator(seconds)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .durations import MAX_S, seconds
+from tideover_discovery.durations import MAX_S, seconds
+
 from .objects import Refusal
 
 
@@ -72,7 +73,7 @@ class Fields:
             return None
         try:
             found = seconds(value)
-        except Refusal as error:
+        except ValueError as error:
             raise self.refusal(name, str(error)) from None
         if not least_s <= found <= most_s:
             raise self.refusal(name, f"is {value}, not between {least_s:g}s and {most_s:g}s")

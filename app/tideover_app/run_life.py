@@ -91,7 +91,7 @@ class Life:
         self.world = WorldKeeper(self.config, self.replica, self.metrics, self.gauges)
         self.keeper = StateKeeper(self.state, known, self.gauges, self._state_noted)
         self.world.keep = self.keeper.keep
-        self.world.history = remembered((name, saved.past) for name, saved in known.items())
+        self.world.history = remembered(((name, saved.past) for name, saved in known.items()), time.time())
         policies = known.pop(STATE_NAME, None)
         facts = {name: saved.facts for name, saved in known.items()}
         self.policies = PolicyWatch(

@@ -31,6 +31,12 @@ Touch = Callable[[Changes | None], None]
 Keep = Callable[[dict[str, ClusterFacts], presence.History], None]
 
 
+def steady_clock() -> Callable[[], float]:
+    """Unix time that never jumps: an hour set back would keep what vanished for an hour."""
+    began_s = time.time() - time.monotonic()
+    return lambda: began_s + time.monotonic()
+
+
 class WorldKeeper:
     """Builds the newest world and tells everyone who lives by it. One event loop."""
 
@@ -43,6 +49,7 @@ class WorldKeeper:
         self._replica = replica
         self._metrics = metrics
         self._gauges = gauges
+        self._now_s = steady_clock()
         self._changed = asyncio.Event()
         self._told = asyncio.Event()
         self._failing = NOTHING
@@ -65,7 +72,7 @@ class WorldKeeper:
             self.renew(sources, policies)
             next_s = presence.next_change_s(self.history)
             try:
-                async with asyncio.timeout(None if next_s is None else max(0.0, next_s - time.time())):
+                async with asyncio.timeout(None if next_s is None else max(0.0, next_s - self._now_s())):
                     await self._changed.wait()
             except TimeoutError:
                 pass
@@ -92,7 +99,7 @@ class WorldKeeper:
         self._told.set()
 
     def _merged(self, sources: Sources, policies: PolicyWatch) -> World:
-        now_s = time.time()
+        now_s = self._now_s()
         facts = {known.cluster: known for known in sources.facts()}
         history = presence.expire(self.history, now_s)
         for cluster in facts.keys() | self._facts.keys():

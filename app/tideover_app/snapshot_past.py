@@ -14,8 +14,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from tideover_core.model import ServiceKey
-from tideover_core.past import Past
+from tideover_core.past import PEAK_S, Past
 from tideover_core.presence import History
+
+CLOCKS_DIFFER_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,17 @@ def kept(history: History, cluster: str) -> Iterator[KeptPast]:
             yield from (KeptPast(service, port, past) for port, past in ports.items())
 
 
-def remembered(clusters: Iterable[tuple[str, Iterable[KeptPast]]]) -> History:
-    """The history that was kept; `presence.expire` drops what no longer counts."""
+def remembered(clusters: Iterable[tuple[str, Iterable[KeptPast]]], now_s: float) -> History:
+    """The history that was kept; `presence.expire` drops what no longer counts.
+
+    What ends later than anything can was kept by a clock that has been set back since: it is forgotten.
+    """
     pasts: dict[tuple[str, ServiceKey], dict[int, Past]] = {}
+    latest_s = now_s + PEAK_S + CLOCKS_DIFFER_S
     for cluster, ports in clusters:
         for one in ports:
+            if max(one.past.ends(), default=0.0) > latest_s:
+                continue
             pasts.setdefault((cluster, one.service), {})[one.port] = one.past
     presences = {
         owner: {port: past.presence() for port, past in ports.items()} for owner, ports in pasts.items()

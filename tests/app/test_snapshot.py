@@ -6,11 +6,13 @@ import dataclasses
 import os
 import subprocess
 import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from tideover_app.run_world import steady_clock
 from tideover_app.snapshot import StateFolder, StateInUseError
 from tideover_app.snapshot_format import BadSnapshotError, Saved, decode, encode
 from tideover_app.snapshot_past import kept, remembered
@@ -82,12 +84,24 @@ def test_what_vanished_a_moment_ago_comes_back() -> None:
     history = presence.observe(presence.observe(presence.History(), None, before, 100), before, after, 110)
     assert history.presences
     saved = Saved(after, 111, tuple(kept(history, "paris")))
-    back = remembered([("paris", decode(encode(saved), "paris").past)])
+    back = remembered([("paris", decode(encode(saved), "paris").past)], 112)
     assert back == history
     assert presence.next_change_s(back) == presence.next_change_s(history)
     # seeing the restored facts for the first time forgets nothing of it
     again = presence.observe(back, None, after, 112)
     assert again.presences[("paris", RATINGS)][9080].vanished == (endpoint(2),)
+
+
+def test_a_clock_that_was_set_back_does_not_lengthen_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = facts(), facts((endpoint(1),))
+    history = presence.observe(presence.observe(presence.History(), None, before, 7200), before, after, 7210)
+    past = tuple(kept(history, "paris"))
+    assert remembered([("paris", past)], 7200) == history  # a few seconds are no reason to forget
+    assert remembered([("paris", past)], 3600) == presence.History()
+    now_s = steady_clock()
+    started_s = now_s()
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert now_s() >= started_s
 
 
 def test_a_past_of_another_shape_is_forgotten_and_the_facts_stay() -> None:

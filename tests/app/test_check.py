@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from support.certificates import Authority
 from support.manifests import ClusterFolder, Place, endpoint_slice, service
 from support.tideover import Setup
 from tideover_app.cli.program import run
@@ -94,6 +95,20 @@ def test_what_this_version_cannot_do_is_an_error(capsys: pytest.CaptureFixture[s
     code, document, _ = checked(capsys, setup)
     assert code == 1
     assert sorted(e["key"] for e in document["errors"]) == ["clusters[0].inCluster", "peers"]
+
+
+def test_tls_files_that_run_would_refuse_are_an_error(
+    capsys: pytest.CaptureFixture[str], setup: Setup
+) -> None:
+    ours, other = Authority().issue("tideover"), Authority().issue("tideover")
+    ours.write(setup.folder / "cert.pem", setup.folder / "key.pem")
+    setup.settings = {"tls": {"cert": "./cert.pem", "key": "./key.pem"}}
+    setup.write()
+    assert checked(capsys, setup)[0] == 0
+    (setup.folder / "key.pem").write_bytes(other.key)
+    code, document, _ = checked(capsys, setup)
+    (error,) = document["errors"]
+    assert (code, error["key"], "is not the key of" in error["message"]) == (1, "tls", True)
 
 
 RULE = """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,6 +13,9 @@ from tideover_app.check import Document, Source, checked
 from .failure import Code
 from .local import DEFAULT_CONFIG, ConfigFile
 from .output import Format, Output, show
+
+if TYPE_CHECKING:
+    from tideover_app.config import Config, Flaw
 
 
 def check_command(config: ConfigFile = DEFAULT_CONFIG, output: Output = Format.TABLE) -> int:
@@ -36,7 +41,7 @@ def _checked(path: Path) -> Document:
     from .offline import SlowOnly, read
 
     offline = read(config, SlowOnly())
-    errors = unsupported(config)
+    errors = [*unsupported(config), *_unusable_tls(config)]
     known = {flaw.key for flaw in errors}
     errors += [flaw for flaw in offline.unreadable if flaw.key not in known]
     sources = [
@@ -46,6 +51,18 @@ def _checked(path: Path) -> Document:
     if config.policies is not None:
         sources.append(Source("policies", str(config.policies), offline.policies))
     return checked(str(path), errors, sources, offline.problems)
+
+
+def _unusable_tls(config: Config) -> Iterator[Flaw]:
+    """What `run` would refuse to start with."""
+    if config.tls is None:
+        return
+    from tideover_identity.files import BadMaterialError, TlsFiles
+
+    try:
+        TlsFiles(config.tls.cert, config.tls.key, config.tls.client_ca)
+    except BadMaterialError as error:
+        yield config.flaw(str(error), "tls")
 
 
 def add_to(program: typer.Typer) -> None:

@@ -18,6 +18,7 @@ from tideover_core.model import (
 )
 from tideover_core.world import Mesh, World, merge
 from tideover_wire.node import Client
+from tideover_wire.resource import Resource, View
 
 PLACES = {
     "paris": Locality("eu-west", "eu-west-a"),
@@ -97,3 +98,10 @@ def client(
         locality, cluster, fields.pop("network", "default"), namespace, fields.pop("node", ""), labels or {}
     )
     return Client(fields.pop("id", "sidecar-1"), vantage, **fields)
+
+
+def got(view: View, url: str, name: str) -> Resource:
+    """A resource that there is."""
+    resource = view.get(url, name)
+    assert resource is not None, name
+    return resource

@@ -1,8 +1,7 @@
-"""What is built, shared, kept and forgotten."""
+"""What is built, shared, and built again."""
 
 from __future__ import annotations
 
-import gc
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from support.xds_worlds import (
     client,
     cluster,
     endpoint,
+    got,
     service,
     two_clusters,
     world,
@@ -30,20 +30,12 @@ from tideover_core.policy import (
     Subset,
 )
 from tideover_core.world import Mesh, World
-from tideover_wire.resource import Resource, TypeUrl
-from tideover_xds import cache as cache_module
+from tideover_wire.resource import TypeUrl
 from tideover_xds.cache import Cache
 from tideover_xds.resources import types
-from tideover_xds.views import ClientView
 
 CDS, EDS, LDS, RDS = TypeUrl.CLUSTER, TypeUrl.ENDPOINT, TypeUrl.LISTENER, TypeUrl.ROUTE
 HTTP = "outbound/http"
-
-
-def got(view: ClientView, url: TypeUrl, name: str) -> Resource:
-    resource = view.get(url, name)
-    assert resource is not None, name
-    return resource
 
 
 def rule(
@@ -153,6 +145,13 @@ def test_every_cluster_of_the_wildcard_has_endpoints_and_gets_them() -> None:
     view = cache.view(client())
     for name in view.names(CDS):
         assert (got(view, CDS, name).name, got(view, EDS, name).name) == (name, name)
+
+
+@pytest.mark.parametrize("name", ["ratings.bookinfo:09080", "ratings.bookinfo:", "ratings.bookinfo:x"])
+def test_a_proxyless_target_has_one_spelling_of_its_port(name: str) -> None:
+    view = Cache(two_clusters()).view(client(proxyless=True))
+    assert view.get(LDS, name) is None
+    assert got(view, LDS, "ratings.bookinfo:9080").name == "ratings.bookinfo:9080"
 
 
 # --- change
@@ -387,112 +386,3 @@ def test_a_node_where_no_client_stands_touches_nobody() -> None:
 def test_a_client_without_cluster_is_served() -> None:
     view = Cache(two_clusters()).view(client(cluster="", locality=Locality()))
     assert got(view, EDS, RATINGS).name == RATINGS
-
-
-# --- mistakes of ours
-
-
-def test_a_resource_that_cannot_be_built_stays_as_it_was_and_is_a_problem(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    cache = Cache(ruled())
-    view = cache.view(client())
-    before = got(view, EDS, RATINGS)
-    plan = types.plan
-
-    def broken(world: World, target: Any, vantage: Any) -> Any:
-        if target.service.name == "ratings":
-            raise ZeroDivisionError("by design")
-        return plan(world, target, vantage)
-
-    monkeypatch.setattr(types, "plan", broken)
-    pool = rule("*.bookinfo.svc.cluster.local", settings=Settings(load_balancing=LoadBalancing.RANDOM))
-    cache.update(ruled(pool, previous=cache.world))
-    assert got(view, EDS, RATINGS) is before
-    assert got(view, EDS, "bookinfo/reviews:9080").name == "bookinfo/reviews:9080"
-    (problem,) = cache.problems()
-    assert problem.object == f"Resource {RATINGS}"
-    assert "ZeroDivisionError: by design" in problem.message
-    monkeypatch.undo()
-    assert got(view, EDS, RATINGS).version != before.version
-    assert cache.problems() == ()
-
-
-def test_a_world_that_cannot_be_compared_leaves_all_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = Cache(two_clusters())
-    view = cache.view(client())
-    before, old = got(view, EDS, RATINGS), cache.world
-    new = changed(old, "paris", service("ratings", [endpoint("10.0.0.9")]))
-
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError("by design")
-
-    monkeypatch.setattr(cache_module, "names", broken)
-    with pytest.raises(ZeroDivisionError):
-        cache.update(new)
-    assert cache.world is old
-    assert got(view, EDS, RATINGS) is before
-    monkeypatch.undo()
-    assert cache.update(new) == {EDS: frozenset({RATINGS})}
-    assert got(view, EDS, RATINGS).version != before.version
-
-
-# --- bounds
-
-
-def test_nothing_is_kept_for_clients_that_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "_MOST_RECENT", 1)
-    cache = Cache(two_clusters())
-    view = cache.view(client())
-    for url, name in ((CDS, RATINGS), (EDS, RATINGS), (LDS, HTTP), (RDS, HTTP)):
-        got(view, url, name)
-    assert cache.sizes() == (1, 1, 4)
-    other = cache.view(client(namespace="other"))
-    assert cache.sizes() == (2, 2, 4)
-    del view
-    gc.collect()
-    assert cache.sizes() == (1, 1, 0)
-    assert other.complete
-
-
-def test_a_client_that_comes_back_at_once_finds_what_it_had() -> None:
-    cache = Cache(two_clusters())
-    before = got(cache.view(client()), EDS, RATINGS)
-    gc.collect()
-    assert got(cache.view(client()), EDS, RATINGS) is before
-
-
-def test_a_thousand_clients_that_nothing_tells_apart_are_one_group() -> None:
-    cache = Cache(two_clusters())
-    views = [cache.view(client(node=f"n{n}", labels={"pod": str(n)})) for n in range(1000)]
-    for view in views:
-        got(view, EDS, RATINGS)
-    assert cache.sizes() == (1000, 1, 2)
-
-
-def test_names_that_never_existed_are_not_kept() -> None:
-    cache = Cache(two_clusters())
-    view = cache.view(client())
-    for n in range(100):
-        assert view.get(EDS, f"x/y{n}:80") is None
-    assert cache.sizes() == (1, 1, 0)
-
-
-def test_services_that_came_and_went_are_forgotten() -> None:
-    cache = Cache(two_clusters())
-    start = cache.world
-    for n in range(1200):
-        cache.update(changed(start, "paris", service(f"s{n}")))
-        cache.update(start)
-    assert cache.epochs.remembered() < 1100
-    assert got(cache.view(client()), EDS, RATINGS).name == RATINGS
-
-
-def test_updates_without_clients_build_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object) -> None:
-        raise AssertionError("nobody asked")
-
-    for module, name in ((types, "plan"), (types, "resolve"), (cache_module, "resolve")):
-        monkeypatch.setattr(module, name, never)
-    cache = Cache(two_clusters())
-    cache.update(changed(cache.world, "paris", service("ratings", [endpoint("10.0.0.9")])))

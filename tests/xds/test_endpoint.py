@@ -103,12 +103,6 @@ def test_a_changed_cluster_changes_the_version_and_not_the_bytes() -> None:
     assert one.version != other.version
 
 
-def test_building_the_same_again_keeps_the_resource() -> None:
-    answer = assignment((place(HERE, placed("10.0.0.1")),))
-    first = built(answer)
-    assert built(answer, first).resource is first.resource
-
-
 def test_one_changed_endpoint_of_many_leaves_other_places_alone() -> None:
     hosts = [placed(f"10.0.{n >> 8}.{n & 255}") for n in range(2000)]
     far = place(THERE, placed("10.1.0.1"))

@@ -9,7 +9,10 @@ from typing import Any
 
 import grpc
 import pytest
-from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
+from envoy.service.discovery.v3.discovery_pb2 import (
+    DiscoveryRequest,
+    DiscoveryResponse,
+)
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
@@ -260,6 +263,23 @@ async def test_a_mistake_of_ours_ends_the_stream_with_internal_and_only_that(
         assert serving.heard.ended == {number: "INTERNAL: ZeroDivisionError: by design"}
 
 
+async def test_a_mistake_of_ours_in_a_request_ends_that_stream_and_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving_xds(two_clusters()) as serving, delta_client(serving.port, node("x")) as client:
+        await client.subscribe(EDS, [RATINGS])
+        await client.receive()
+
+        def broken(stream: Stream, raw: bytes) -> Any:
+            raise ZeroDivisionError("by design")
+
+        monkeypatch.setattr(Stream, "on_request", broken)
+        await client.subscribe(EDS, ["other"])
+        with pytest.raises(grpc.aio.AioRpcError, match="by design"):
+            await client.receive()
+        await until(lambda: list(serving.heard.ended.values()) == ["ZeroDivisionError: by design"])
+
+
 # --- time
 
 
@@ -355,8 +375,16 @@ async def test_health_and_reflection_are_served_beside() -> None:
             answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
-        def services() -> list[str]:
+        def described() -> dict[str, set[str]]:
             with grpc.insecure_channel(f"127.0.0.1:{serving.port}") as plain:
-                return list(ProtoReflectionDescriptorDatabase(plain).get_services())
+                known = ProtoReflectionDescriptorDatabase(plain)
+                files = {name: known.FindFileContainingSymbol(name) for name in known.get_services()}
+                return {
+                    f"{file.package}.{one.name}": {method.name for method in one.method}
+                    for file in files.values()
+                    for one in file.service
+                }
 
-        assert set(SERVICES) <= set(await asyncio.to_thread(services))
+        found = await asyncio.to_thread(described)
+        for name, (_, methods) in SERVICES.items():
+            assert set(methods) <= found[name]

@@ -14,7 +14,7 @@ from tideover_core.policy import Retry
 from tideover_core.resolve import resolve
 from tideover_core.world import Service, World
 from tideover_wire.node import Client
-from tideover_wire.resource import Resource
+from tideover_wire.resource import Resource, TypeUrl
 
 from .border import Changes
 from .catalog import Catalog
@@ -38,7 +38,7 @@ class Cache:
         self.catalog = Catalog(world)
         self.interest = interest(world)
         self.slots = Slots()
-        self.broken: dict[str, str] = {}
+        self.broken: dict[tuple[TypeUrl, str], str] = {}
         self._views: WeakValueDictionary[Hashable, ClientView] = WeakValueDictionary()
         self._groups: WeakValueDictionary[Hashable, GroupView] = WeakValueDictionary()
         self._recent: OrderedDict[Hashable, GroupView] = OrderedDict()
@@ -88,7 +88,7 @@ class Cache:
         """Resources that could not be built, which is a mistake of the program; clients keep the last."""
         return tuple(
             Problem(f"Resource {name}", f"cannot be built: {message}", "clients keep what they have")
-            for name, message in sorted(self.broken.items())
+            for (_, name), message in sorted(self.broken.items())
         )
 
     def sizes(self) -> tuple[int, int, int]:

@@ -65,7 +65,7 @@ def names(
     by_type = {
         TypeUrl.CLUSTER: clusters,
         TypeUrl.ENDPOINT: clusters | frozenset(_assignment_names(found.facts, subsets)),
-        TypeUrl.LISTENER: clusters | listeners if clusters else listeners,
+        TypeUrl.LISTENER: clusters | listeners,
         TypeUrl.ROUTE: frozenset({HTTP_ROUTES}) if found.routes else frozenset[str](),
     }
     return {url.value: some for url, some in by_type.items() if some}

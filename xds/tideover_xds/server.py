@@ -12,6 +12,11 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from itertools import count
 
 import grpc
+from envoy.service.cluster.v3 import cds_pb2
+from envoy.service.discovery.v3 import ads_pb2
+from envoy.service.endpoint.v3 import eds_pb2
+from envoy.service.listener.v3 import lds_pb2
+from envoy.service.route.v3 import rds_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -23,6 +28,7 @@ from .server_options import ServerOptions
 from .server_stream import Context, ServedStream, Surroundings
 
 _SERVICE = "envoy.service."
+_DESCRIPTIONS = (ads_pb2, cds_pb2, eds_pb2, lds_pb2, rds_pb2)  # reflection tells of what is imported, no more
 # service: (its type, its methods); None is ADS, where every type has its turn
 SERVICES: Mapping[str, tuple[TypeUrl | None, Mapping[str, Variant]]] = {
     _SERVICE + "discovery.v3.AggregatedDiscoveryService": (

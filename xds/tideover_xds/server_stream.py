@@ -24,6 +24,7 @@ from .resources.listener import with_usable_ports
 from .server_options import ServerOptions
 
 _TURN_S = 0.01  # how long one stream may keep the event loop to itself
+_MOST_UNBUILT = 64  # subscriptions noted to be built in turns; who asks more often and does not read waits
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -63,6 +64,9 @@ class ServedStream:
                 raise
             refused = self._failure
             reason = f"{refused.code}: {refused.message}" if refused else self._ending
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise
         finally:
             # before any await: grpc cancels this task more than once when a client breaks off
             writer.cancel()
@@ -103,7 +107,7 @@ class ServedStream:
             if not isinstance(raw, bytes):  # grpc.aio.EOF
                 return None
             for event in self._stream.on_request(raw):
-                if isinstance(event, Wants):
+                if isinstance(event, Wants) and len(self._unbuilt) < _MOST_UNBUILT:
                     self._unbuilt.append(event)
                 if isinstance(event, Refused):
                     if self._view is not None:

@@ -6,7 +6,7 @@ A group holds slots: one resource for all groups that share every byte of it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -58,7 +58,7 @@ class Newest(Protocol):
     catalog: Catalog
     interest: Interest
     slots: Slots
-    broken: dict[str, str]  # resource -> why it could not be built
+    broken: dict[tuple[TypeUrl, str], str]  # resource -> why it could not be built
 
     def group(self, client: Client, vantage: Vantage) -> GroupView:
         """The view of all clients that want the same ports and stand like this."""
@@ -116,7 +116,7 @@ class GroupView:
         self.vantage = vantage
         self._newest = newest
         self._held: dict[TypeUrl, dict[str, _Held]] = {url: {} for url in TYPES}
-        self._clusters: tuple[Catalog, Collection[str]] | None = None
+        self._clusters: tuple[Catalog, Set[str]] | None = None
 
     @property
     def world(self) -> World:
@@ -137,7 +137,7 @@ class GroupView:
         try:
             built = self._built(row, name)
         except Exception as error:  # noqa: BLE001 - a mistake of ours in one resource: it stays as it was (law 1)
-            self._newest.broken[name] = f"{type(error).__name__}: {error}"
+            self._newest.broken[row.url, name] = f"{type(error).__name__}: {error}"
             if before is None:
                 return None
             self._held[row.url][name] = before
@@ -150,6 +150,7 @@ class GroupView:
         if type_url == TypeUrl.CLUSTER:
             if self._clusters is None or self._clusters[0] is not catalog:
                 self._clusters = (catalog, catalog.clusters(self))
+                self._let_go(self._clusters[1])
             return self._clusters[1]
         if type_url == TypeUrl.LISTENER and not self.client.proxyless:
             return catalog.listeners(self)
@@ -165,6 +166,14 @@ class GroupView:
             for held in self._held.values():
                 held.clear()
 
+    def _let_go(self, clusters: Set[str]) -> None:
+        """Hold nothing under names that are no more: what a wildcard does not cover nobody asks for again."""
+        for url in (TypeUrl.CLUSTER, TypeUrl.ENDPOINT):
+            held = self._held[url]
+            for name in held.keys() - clusters:
+                del held[name]
+                self._newest.broken.pop((url, name), None)
+
     def _built(self, row: ResourceType, name: str) -> Built | None:
         epochs = self._newest.epochs
         held = self._held[row.url]
@@ -179,14 +188,14 @@ class GroupView:
             key = row.shared_by(self, name)
             if key is None:
                 held.pop(name, None)
+                self._newest.broken.pop((row.url, name), None)
                 return None
             entry = held[name] = _Held(self._newest.slots.of((row.url, name, *key)), subject)
         slot = entry.slot
         if slot.epoch < epochs.of(row.stales, subject):
             slot.built = _kept(slot.built, row.build(self, name, slot.built))
             slot.epoch = epochs.now
-            if self._newest.broken:
-                self._newest.broken.pop(name, None)
+            self._newest.broken.pop((row.url, name), None)
         entry.epoch = epochs.now
         return slot.built
 

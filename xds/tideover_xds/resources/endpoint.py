@@ -17,9 +17,10 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 
 from tideover_core.assignment import Assignment, Health, Placed, WeightedLocality
 from tideover_core.model import Locality
+from tideover_wire.codec import varint
 from tideover_wire.resource import Resource, TypeUrl
 
-from .fields import block, dump, resource, text, varint
+from .fields import block, dump, resource, text
 
 # Envoy refuses a priority whose localities' weights, or a locality whose endpoints' weights, sum to more
 _MAX_WEIGHT_SUM = 2**32 - 1
@@ -44,7 +45,6 @@ class EncodedAssignment:
     """An assignment with its parts, for the next build to reuse."""
 
     resource: Resource
-    cluster_version: str
     localities: dict[tuple[int, Locality], EncodedLocality]
 
 
@@ -66,9 +66,7 @@ def endpoints(
     policy = _policy(assignment.overprovisioning_percent)
     body = b"".join([text(1, name), *(part.field for part in parts.values()), policy])
     built = resource(TypeUrl.ENDPOINT, name, body, cluster_version)
-    if previous is not None and previous.resource.version == built.version:
-        built = previous.resource
-    return EncodedAssignment(built, cluster_version, parts)
+    return EncodedAssignment(built, parts)
 
 
 def assume_ready(assignment: Assignment) -> Assignment:

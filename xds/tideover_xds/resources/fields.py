@@ -9,17 +9,8 @@ from __future__ import annotations
 
 from google.protobuf.message import Message
 
+from tideover_wire.codec import varint
 from tideover_wire.resource import Resource, TypeUrl, version_of
-
-
-def varint(number: int) -> bytes:
-    """An unsigned number in base 128."""
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def block(field: int, body: bytes) -> bytes:

@@ -45,6 +45,8 @@ def written(host: str, namespace: str) -> Written | None:
         if not (number.isascii() and number.isdigit() and len(number) <= 5):
             return None
         port = int(number)
+        if str(port) != number:
+            return None  # one port has one spelling, so that `every_host` names all of them
     labels = name.split(".", 2)
     if len(labels) == 1:
         return Written(ServiceKey(namespace, name), port) if namespace and name else None

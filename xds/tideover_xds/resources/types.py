@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Protocol
 
 from tideover_core.model import ServiceKey, Vantage
-from tideover_core.names import Target, parse_wire_name
+from tideover_core.names import Target, parse_wire_name, wire_name
 from tideover_core.plan import plan
 from tideover_core.policy import Retry
 from tideover_core.resolve import projection, resolve, subset_of
@@ -182,7 +182,7 @@ def _build_listener(reader: Reader, name: str, before: Built | None) -> Built | 
         target = _grpc_target(reader, name)
         if target is None:
             return None
-        return Built(api_listener(name, f"{target.service}:{target.port}", _retry(reader, target)))
+        return Built(api_listener(name, wire_name(*target), _retry(reader, target)))
     if name == HTTP_LISTENER:
         return Built(http_listener(reader.client.http_port))
     target = known_target(reader, name)

@@ -31,6 +31,7 @@ from .snapshot_past import remembered
 # a source that hangs holds a thread; saving and answering must find another
 MOST_THREADS, THREADS = 64, "blocking"
 LEAVE_AFTER_S = 2.0
+SAVE_LAST_S = 10.0
 
 
 class Life:
@@ -64,12 +65,20 @@ class Life:
                 await self._serve()
             finally:
                 await self.servers.stop()
-            await self.keeper.write()
+            await self._save_last()
         finally:
             self.state.close()
-        self.log.info("Stopped", message="streams ended, state saved")
+        self.log.info("Stopped", message="streams ended")
         await self._leave_hanging_threads()
         return 0
+
+    async def _save_last(self) -> None:
+        """What is not yet written; a disk that hangs must not hold up the end."""
+        try:
+            async with asyncio.timeout(SAVE_LAST_S):
+                await self.keeper.write()
+        except TimeoutError:
+            self.log.warning("StateNotSaved", message=f"writing takes longer than {SAVE_LAST_S:g} s")
 
     async def _leave_hanging_threads(self) -> None:
         """A thread that hangs in a dead file system can never be joined: end without it."""
@@ -77,7 +86,7 @@ class Life:
         patience_s = LEAVE_AFTER_S
         while any(thread.name.startswith(THREADS) for thread in threading.enumerate()):
             if patience_s <= 0:
-                self.log.warning("Left", message="a source hangs in a read; ended without waiting for it")
+                self.log.warning("Left", message="a read or write hangs; ended without waiting for it")
                 os._exit(0)
             await asyncio.sleep(0.05)
             patience_s -= 0.05

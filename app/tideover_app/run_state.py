@@ -36,7 +36,8 @@ class StateKeeper:
         self._written: dict[str, ClusterFacts] = {name: saved.facts for name, saved in known.items()}
         self._rests: dict[str, float] = {}  # cluster -> not again before (monotonic time)
         self._wake = asyncio.Event()
-        self._failed: str | None = None
+        self._failures: dict[str, str] = {}  # cluster -> why it could not be written
+        self._said: str | None = None  # None: perhaps what was said when the folder was opened
 
     def keep(self, facts: Mapping[str, ClusterFacts], history: History) -> None:
         """This is what is known now. A cluster that is not in it stays on disk, and is not read again."""
@@ -60,7 +61,6 @@ class StateKeeper:
 
     async def write(self, changed: Sequence[ClusterFacts] | None = None) -> None:
         """Write these now, or all that is not yet written. What cannot be written is a problem."""
-        failed = ""
         for facts in self._unwritten() if changed is None else changed:
             past = tuple(kept(self._history, facts.cluster))
             try:
@@ -68,20 +68,21 @@ class StateKeeper:
             except OSError as error:
                 self._gauges.state_failures += 1
                 self._rests[facts.cluster] = time.monotonic() + AGAIN_AFTER_S
-                failed = failed or f"{error.strerror}: {error.filename or self._folder.folder}"
+                self._failures[facts.cluster] = f"{error.strerror}: {error.filename or self._folder.folder}"
                 continue
             self._rests[facts.cluster] = time.monotonic() + AT_MOST_EVERY_S
             self._written[facts.cluster] = facts
+            self._failures.pop(facts.cluster, None)
             self._gauges.state_saved_at_s = time.time()
-        self._say(failed)
+        self._say(next((why for name, why in self._failures.items() if name in self._wanted), ""))
 
     def _unwritten(self) -> list[ClusterFacts]:
         return [facts for name, facts in self._wanted.items() if self._written.get(name) is not facts]
 
     def _say(self, failed: str) -> None:
-        if failed == self._failed:
+        if failed == self._said:
             return
-        self._failed = failed
+        self._said = failed
         where = str(self._folder.folder)
         self._noted(
             [Problem("State folder", f"cannot be written: {failed}", NOT_SAVED, where)] if failed else []

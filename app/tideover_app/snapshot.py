@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class StateFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock: int | None = None
+        self._saving = threading.Lock()  # the last save may begin while one that nobody awaits goes on
         self._good: set[str] = set()  # clusters whose newest file is whole: it may become the fallback
 
     def open(self) -> Problem | None:
@@ -82,6 +84,10 @@ class StateFolder:
 
     def save(self, saved: Saved) -> None:
         """Replace what is kept of that cluster. OSError when it cannot be written: the old stays whole."""
+        with self._saving:
+            self._save(saved)
+
+    def _save(self, saved: Saved) -> None:
         cluster = saved.facts.cluster
         path, temporary = self._path(cluster), self.folder / f".{cluster}.new"
         with temporary.open("wb") as out:

@@ -168,7 +168,7 @@ def test_slices_of_both_families_count_and_fqdn_slices_do_not() -> None:
     found = facts(service("ratings"), four, six, names)
     assert [e.address for e in endpoints(found)] == ["10.0.0.1", "fd00::1"]
     assert said(found) == [
-        "EndpointSlice bookinfo/ratings-n: addressType 'FQDN' is not IPv4 or IPv6; the slice is ignored"
+        "EndpointSlice bookinfo/ratings-n: addressType FQDN is not supported; the slice is ignored"
     ]
 
 

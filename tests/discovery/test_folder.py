@@ -158,6 +158,33 @@ def test_a_deleted_file_is_let_go_after_the_grace_while_others_stay(looks: Looks
     assert looks.names(REMOVAL_GRACE_S * 0.2) == [RATINGS]
 
 
+@pytest.mark.parametrize("other", ["", "x", '{"kind": "List", "items": [{"kind": ', "# nothing"])
+def test_a_deleted_file_is_kept_while_no_other_says_anything(looks: Looks, other: str) -> None:
+    looks.files.write("a", service("ratings"))
+    looks.look()
+    looks.files.remove("a")
+    looks.files.write_text("b.json", other)
+    for _ in range(5):
+        assert looks.names(REMOVAL_GRACE_S) == [RATINGS]
+    looks.files.write("b", service("reviews"))
+    looks.look()
+    assert looks.names(REMOVAL_GRACE_S) == [REVIEWS]
+
+
+def test_a_deleted_file_is_kept_while_a_new_one_that_may_hold_the_same_is_broken(looks: Looks) -> None:
+    """Converted to YAML, say, and a mistake made."""
+    looks.files.write("a", service("ratings"))
+    looks.files.write("b", service("reviews"))
+    looks.look()
+    looks.files.remove("b")
+    looks.files.write_text("c.yaml", "kind: Service\nmetadata: [\n")
+    for _ in range(5):
+        assert looks.names(REMOVAL_GRACE_S) == [RATINGS, REVIEWS]
+    looks.files.write_text("c.yaml", "kind: List\nitems: []\n")
+    looks.look()
+    assert looks.names(REMOVAL_GRACE_S) == [RATINGS]
+
+
 def test_a_file_that_is_renamed_and_changed_counts_at_once(looks: Looks) -> None:
     looks.files.write("a", service("ratings"))
     looks.files.write("z", service("reviews"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from discovery.worlds import HOME, RATINGS, dump, ground, nothing, said
 from support.manifests import Place, endpoint_slice, pod, service
 from tideover_core.model import ClusterFacts, ServiceKey
@@ -12,6 +14,7 @@ from tideover_discovery.kubernetes.manifest import Manifest, read_manifest
 REVIEWS = ServiceKey("bookinfo", "reviews")
 GOOD = [service("ratings"), endpoint_slice("ratings", [Place("10.0.0.1"), Place("10.0.0.2")])]
 BROKEN_SLICE = {**GOOD[1], "endpoints": "none"}
+ODD_SLICE = {**GOOD[1], "addressType": "IPV4"}
 
 
 class Files:
@@ -39,15 +42,16 @@ def addresses(found: ClusterFacts, key: ServiceKey = RATINGS) -> list[str]:
     return [e.address for e in found.services[key].endpoints[9080]]
 
 
-def test_a_broken_object_keeps_its_last_good_version_and_the_others_change() -> None:
+@pytest.mark.parametrize(("broken", "word"), [(BROKEN_SLICE, "endpoints"), (ODD_SLICE, "addressType")])
+def test_a_broken_object_keeps_its_last_good_version_and_the_others_change(broken: object, word: str) -> None:
     files = Files()
     files.read(a=dump(*GOOD, service("reviews")))
-    found = files.read(a=dump(GOOD[0], BROKEN_SLICE))
+    found = files.read(a=dump(GOOD[0], broken))
     assert addresses(found) == ["10.0.0.1", "10.0.0.2"]
     assert REVIEWS not in found.services  # left out of a list that is whole: gone
     (problem,) = found.problems
     assert problem.object == "EndpointSlice bookinfo/ratings-abcde"
-    assert "endpoints" in problem.message
+    assert word in problem.message
     assert problem.consequence == "its last good version stays"
     assert files.read(a=dump(*GOOD)).problems == ()
 

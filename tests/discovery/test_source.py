@@ -140,6 +140,18 @@ async def test_a_folder_that_is_exchanged_by_a_link_is_followed(tmp_path: Path) 
         await until(lambda: ready(paris) is True)
 
 
+async def test_a_file_whose_name_is_no_text_does_not_end_the_watch(folder: ClusterFolder) -> None:
+    """watchfiles says so by an error in a group."""
+    paris = source(folder.path)
+    async with running(paris):
+        await until(lambda: paris.status.value == FRESH)
+        odd = folder.path / os.fsdecode(b"\xff.yaml")
+        for number in range(4):
+            odd.write_text(f"# {number}")
+            write(folder, ready=bool(number % 2))
+            await until(lambda n=number: ready(paris) is bool(n % 2))
+
+
 async def test_a_single_file_that_is_replaced_is_followed(tmp_path: Path) -> None:
     folder = ClusterFolder(tmp_path)
     write(folder, ready=True)

@@ -141,7 +141,7 @@ class Folder:
             self._missing = missing
             return None
         now = self._clock()
-        if missing != self._missing:
+        if missing != self._missing or self._proves_nothing(there):
             self._missing, self._missing_since = missing, now
         left = self._missing_since + REMOVAL_GRACE_S - now
         if left > 0:
@@ -151,6 +151,18 @@ class Folder:
             self._signatures.pop(file, None)
         self._missing = frozenset()
         return None
+
+    def _proves_nothing(self, there: Mapping[str, object]) -> bool:
+        """Whether what is missing may be in a file that was never good, or no file there says anything."""
+        found = {file: manifest for file, manifest in self._manifests.items() if file in there}
+        whole = self._listing.whole if self._listing else frozenset()
+        hidden = any(
+            fault.hides and not fault.certain
+            for file, manifest in found.items()
+            if file not in whole
+            for fault in manifest.broken
+        )
+        return hidden or all(manifest.broken and not manifest.items for manifest in found.values())
 
 
 def read_bytes(path: Path) -> bytes:

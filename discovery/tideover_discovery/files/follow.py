@@ -44,7 +44,7 @@ async def _listen(path: Path, moved: asyncio.Event) -> None:
     """Set `moved` at every change, and whenever the path is another folder than before."""
     while True:
         spot = await asyncio.to_thread(_spot, path)
-        settled = False
+        settled = failed = False
         try:
             async with aclosing(_changes(spot)) as heard:
                 async for changes in heard:
@@ -53,7 +53,9 @@ async def _listen(path: Path, moved: asyncio.Event) -> None:
                         settled = True
                     if await asyncio.to_thread(_spot, path) != spot:
                         break
-        except (OSError, RuntimeError):  # its own errors are RuntimeErrors
+        except* (OSError, RuntimeError):  # its own errors are RuntimeErrors, mostly in a group
+            failed = True
+        if failed:
             await asyncio.sleep(PRESENCE_S)  # not there, or not to be watched: the regular look goes on
         moved.set()
 

@@ -60,9 +60,16 @@ def decode(raw: Raw | bytes | dict[str, Any], kind: str = "") -> AnyObject:
             raise Refusal(f"{found.api_version} is not a version that is read; use {group}/{max(versions)}")
         raise Unread(name)  # another group's kind of the same name
     _check_names(found)
-    if isinstance(found, EndpointSlice) and not found.service:
-        raise Nameless(f"it names no Service: label {SERVICE_NAME} is missing")
+    if isinstance(found, EndpointSlice):
+        _check_slice(found)
     return found
+
+
+def _check_slice(found: EndpointSlice) -> None:
+    if not found.service:
+        raise Nameless(f"it names no Service: label {SERVICE_NAME} is missing")
+    if found.address_type not in ("IPv4", "IPv6", "FQDN"):
+        raise Refusal(f"addressType is {found.address_type!r}, not IPv4, IPv6 or FQDN")
 
 
 def _check_names(found: AnyObject) -> None:

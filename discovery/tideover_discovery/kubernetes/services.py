@@ -98,8 +98,8 @@ def _endpoints(
         body = item.body
         assert isinstance(body, EndpointSlice)
         refuse = _Refusals(f"EndpointSlice {key.namespace}/{body.metadata.name}", item.where, problems)
-        if body.address_type not in ("IPv4", "IPv6"):
-            refuse(f"addressType {body.address_type!r} is not IPv4 or IPv6", "the slice is ignored")
+        if body.address_type == "FQDN":
+            refuse("addressType FQDN is not supported", "the slice is ignored")
             continue
         gathering = Gathering(around.ground, key.namespace, around.pods, around.nodes, refuse)
         for port in body.ports or ():

@@ -115,8 +115,10 @@ class WorldKeeper:
             destination_rules=policies.value.destination_rules,
             failover_policies=policies.value.failover_policies,
         )
+        # what nobody is known to keep at home must not leave in the moment before the policies are read
+        served = facts.values() if policies.known or policies.heard or self._settled else ()
         return merge(
-            facts.values(),
+            served,
             mesh,
             presence.presences(history),
             self._replica.world.value,

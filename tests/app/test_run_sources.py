@@ -16,7 +16,6 @@ from support.tideover import Setup, running_tideover
 from support.wait import holds, until
 from tideover_app import run_sources
 from tideover_app.config import Cluster
-from tideover_app.run_policies import PolicyWatch
 from tideover_app.run_sources import Sources
 from tideover_core.latest import Latest
 from tideover_core.model import ClusterFacts, Endpoint, Locality, ServiceFacts, ServiceKey, SourceStatus
@@ -171,35 +170,6 @@ async def test_every_source_is_heard_once_each_has_spoken_of_itself() -> None:
     assert not world.sources.heard
     world.made["dublin"].status.set(SourceStatus("dublin", False, 1.0, "no such folder"))
     assert world.sources.heard
-
-
-async def test_policies_that_stayed_the_same_are_heard_too(tmp_path: Path) -> None:
-    (tmp_path / "stay.yaml").write_text(STAY)
-    first = PolicyWatch(tmp_path, None, lambda: None)
-    async with following(first):
-        await until(lambda: first.known)
-    second = PolicyWatch(tmp_path, first.facts(), lambda: None)
-    assert second.known
-    assert not second.heard
-    async with following(second):
-        await until(lambda: second.heard)
-    assert second.value.failover_policies == first.value.failover_policies
-
-
-STAY = """
-apiVersion: tideover.dev/v1alpha1
-kind: FailoverPolicy
-metadata: {name: stay, namespace: bookinfo}
-spec: {scope: Cluster}
-"""
-
-
-@asynccontextmanager
-async def following(policies: PolicyWatch) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as tasks:
-        policies.start(tasks)
-        yield
-        policies.stop()
 
 
 SLOW = """

@@ -13,7 +13,9 @@ from support.envoy import ads_bootstrap, running_envoy
 from support.ports import free_port
 from support.wait import holds, until
 from support.xds_serving import serving_xds
-from support.xds_worlds import RATINGS, changed, endpoint, service, two_clusters
+from support.xds_worlds import RATINGS, changed, cluster, endpoint, service, two_clusters, world
+from tideover_core.policy import FailoverPolicy, Outlier, Settings
+from tideover_core.world import Mesh, World
 from tideover_xds.server_options import ServerOptions
 
 pytestmark = pytest.mark.envoy
@@ -89,3 +91,35 @@ async def test_when_the_server_stops_envoy_keeps_what_it_has(tmp_path: Path) -> 
 
 async def same(envoy: Any, before: dict[str, str]) -> bool:
     return bool(before) and await envoy.health(RATINGS) == before
+
+
+@pytest.mark.parametrize("delta", [True, False], ids=["delta", "sotw"])
+async def test_while_a_source_is_unknown_no_cluster_waits_for_its_endpoints(
+    tmp_path: Path, delta: bool
+) -> None:
+    """What is new or changed then is said whole: Envoy would wait 15 s for endpoints that are held back."""
+
+    def known(*names: str, ejected_s: float = 30) -> World:
+        settings = Settings(outlier=Outlier(base_ejection_s=ejected_s))
+        return world(
+            cluster("paris", *(service(name, [endpoint("10.0.0.1")]) for name in names)),
+            mesh=Mesh(failover_policies=(FailoverPolicy("bookinfo", "p", (), settings),)),
+            complete=False,
+        )
+
+    async with (
+        serving_xds(known("ratings")) as xds,
+        running_envoy(bootstrap(xds.port, delta=delta), tmp_path) as envoy,
+    ):
+
+        async def served(name: str, ejected_s: int) -> bool:
+            active = [one["cluster"] for one in (await envoy.config_dump())["clusters"]]
+            times = [one["outlier_detection"]["base_ejection_time"] for one in active if one["name"] == name]
+            return times == [f"{ejected_s}s"] and bool(await envoy.health(name))
+
+        xds.replace(known("ratings", "reviews"))
+        await until(lambda: served("bookinfo/reviews:9080", 30), 5)
+        xds.replace(known("ratings", "reviews", ejected_s=31))
+        for name in (RATINGS, "bookinfo/reviews:9080"):
+            await until(lambda name=name: served(name, 31), 5)
+        assert xds.heard.nacks() == []

@@ -148,6 +148,7 @@ async def test_a_file_whose_name_is_no_text_does_not_end_the_watch(folder: Clust
         odd = folder.path / os.fsdecode(b"\xff.yaml")
         for number in range(4):
             odd.write_text(f"# {number}")
+            odd.unlink()
             write(folder, ready=bool(number % 2))
             await until(lambda n=number: ready(paris) is bool(n % 2))
 

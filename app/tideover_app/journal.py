@@ -56,9 +56,10 @@ class Journal:
 
     def sources(self, statuses: Iterable[SourceStatus]) -> None:
         """Freshness of every source now: tell which became stale or fresh."""
+        told = {s.cluster: s for s in statuses}
         stale = {
-            s.cluster: s.reason or "not listed yet"
-            for s in statuses
+            name: s.reason or "not listed yet"
+            for name, s in told.items()
             if s.stale_since_s is not None or not s.known
         }
         new, gone = _difference(self._stale, stale)
@@ -71,7 +72,7 @@ class Journal:
         self._add_some(
             Kind.SOURCE_FRESH,
             "sources",
-            [(f"Cluster {name}", "listed completely, in step again") for name in gone],
+            [(f"Cluster {name}", "listed completely, in step again") for name in gone if name in told],
         )
 
     def failing(self, now: Mapping[PlaceName, PlaceHealth]) -> None:
@@ -88,7 +89,10 @@ class Journal:
             Kind.SERVICE_RECOVERED,
             "places",
             [
-                (f"Service {service}", f"port {port} at {locality} in {cluster}: carries its own load again")
+                (
+                    f"Service {service}",
+                    f"port {port} at {locality} in {cluster}: carries its own load again, or is gone",
+                )
                 for service, port, cluster, locality in sorted(gone)
             ],
         )

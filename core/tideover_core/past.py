@@ -123,9 +123,9 @@ def current(past: Past, now_s: float) -> Past:
     )
 
 
-def without_addresses(past: Past, addresses: frozenset[str]) -> Past:
-    """The past without vanished endpoints at addresses that somebody uses again."""
-    kept = tuple(one for one in past.vanished if one[1].address not in addresses)
+def without_addresses(past: Past, network: str, addresses: frozenset[str]) -> Past:
+    """The past without vanished endpoints at addresses of a network that somebody uses again."""
+    kept = tuple(one for one in past.vanished if one[1].network != network or one[1].address not in addresses)
     if len(kept) == len(past.vanished):
         return past
     return replace(past, vanished=kept)

@@ -48,7 +48,7 @@ def observe(
             appeared |= {endpoint.address for endpoint in newcomers(change.new, change.old or ())}
             pasts[number] = after(pasts.get(number, Past()), change, now_s)
         changes[owner] = pasts if now is not None else {}
-    return _reused(_with(history, changes), latest.cluster, frozenset(appeared))
+    return _reused(_with(history, changes), latest.network, frozenset(appeared))
 
 
 def expire(history: History, now_s: float) -> History:
@@ -83,14 +83,14 @@ def _changes(
             yield number, Change(old, new, cluster_known)
 
 
-def _reused(history: History, cluster: str, appeared: frozenset[str]) -> History:
-    """Never an address in use again, whichever service of the cluster uses it."""
+def _reused(history: History, network: str, appeared: frozenset[str]) -> History:
+    """Never an address in use again, whichever service or cluster of its network uses it."""
     if not appeared:
         return history
     changes: dict[Owner, Mapping[int, Past]] = {}
     for owner, pasts in history.pasts.items():
-        if owner[0] == cluster and any(past.vanished for past in pasts.values()):
-            kept = {number: without_addresses(past, appeared) for number, past in pasts.items()}
+        if any(past.vanished for past in pasts.values()):
+            kept = {number: without_addresses(past, network, appeared) for number, past in pasts.items()}
             if any(kept[number] is not past for number, past in pasts.items()):
                 changes[owner] = kept
     return _with(history, changes) if changes else history

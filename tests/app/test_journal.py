@@ -86,6 +86,13 @@ def test_sources_that_become_stale_or_fresh_are_told_and_a_new_reason_too(told: 
     assert told.news() == [("SourceFresh", "Cluster paris")]
 
 
+def test_a_stale_source_that_is_no_longer_configured_is_not_called_fresh(told: Told) -> None:
+    told.journal.sources([SourceStatus("paris", True, 5.0, "vanished")])
+    told.news()
+    told.journal.sources([])
+    assert told.news() == []
+
+
 def test_a_storm_of_clients_does_not_push_out_what_happened_to_services(told: Told) -> None:
     told.journal.add(Kind.SERVICE_FAILING_OVER, "Service a/b", "0 of 3 ready")
     for n in range(5000):

@@ -112,6 +112,19 @@ def test_an_address_in_use_again_is_never_sent_even_by_another_service() -> None
     assert known(at_once).vanished == ()
 
 
+def test_an_address_in_use_again_by_another_cluster_of_the_network_is_never_sent() -> None:
+    # clusters of one flat network take pod addresses from one range
+    history = story((0, facts(end(1), end(2))), (1, facts(end(1))))
+
+    def dublin(network: str) -> ClusterFacts:
+        taken = replace(end(2), cluster="dublin", network=network)
+        return replace(facts(taken), cluster="dublin", network=network)
+
+    nobody = replace(facts(), cluster="dublin")
+    assert known(observe(history, nobody, dublin("island"), 2)).vanished == (end(2),)
+    assert known(observe(history, nobody, dublin("default"), 2)).vanished == ()
+
+
 def test_ports_that_were_there_before_are_not_somebody_new() -> None:
     # pods on the host's network, and the demo on loopback, share an address
     shared = (end(1), end(1, port=9081))

@@ -248,8 +248,7 @@ def test_a_changed_rule_touches_the_services_it_is_about() -> None:
     pool = rule(settings=Settings(load_balancing=LoadBalancing.RANDOM))
     changes = cache.update(ruled(pool, previous=cache.world))
     assert changes is not None
-    assert changes[CDS] == changes[EDS] == {RATINGS}
-    assert RDS not in changes
+    assert changes == {CDS: {RATINGS}, EDS: {RATINGS}}
     assert got(view, CDS, "bookinfo/reviews:9080") is reviews
     assert got(view, EDS, RATINGS).version != ratings.version
 
@@ -270,8 +269,17 @@ def test_a_changed_retry_changes_routes(targets: tuple[ServiceKey, ...]) -> None
     changes = cache.update(ruled(policies=(policy,), previous=cache.world))
     assert changes is not None
     assert changes[RDS] == {HTTP}
+    assert "ratings.bookinfo:9080" in changes[LDS]  # of a proxyless client
     assert changes[CDS] == ({RATINGS} if targets else {RATINGS, "bookinfo/reviews:9080"})
     assert got(view, RDS, HTTP).version != before.version
+
+
+def test_a_policy_that_says_nothing_of_retries_touches_no_routes_and_no_listeners() -> None:
+    cache = Cache(ruled())
+    policy = FailoverPolicy("bookinfo", "p", (), Settings(near=("region",)))
+    changes = cache.update(ruled(policies=(policy,), previous=cache.world))
+    assert changes is not None
+    assert changes.keys() == {CDS, EDS}
 
 
 def test_a_subset_that_goes_is_named_and_gone() -> None:

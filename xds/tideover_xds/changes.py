@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tideover_core.model import ClusterFacts, ServiceKey
 from tideover_core.names import wire_name
@@ -18,7 +19,7 @@ from tideover_wire.resource import TypeUrl
 from .resources.hosts import every_host, qualified, written
 from .resources.route import HTTP_ROUTES
 
-_KeyOf = Callable[[str], ServiceKey | None]
+Item = TypeVar("Item", DestinationRule, FailoverPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +27,15 @@ class Difference:
     """What changed from one world to the next.
 
     `settings` are services whose ports, policies or annotations changed, or that came or went;
+    `calls` are those of them whose ports or retries may have: what routes and listeners hold.
     `facts` are the others of which endpoints changed, with the ports whose endpoints did.
     `nodes` are (cluster, node) whose locality or labels changed, and `places` clusters whose locality
     or network did: what clients that stand there are sent may differ.
     """
 
     settings: frozenset[ServiceKey] = frozenset()
+    calls: frozenset[ServiceKey] = frozenset()
     facts: Mapping[ServiceKey, frozenset[int]] = field(default_factory=dict)
-    routes: bool = False
     nodes: frozenset[tuple[str, str]] = frozenset()
     places: frozenset[str] = frozenset()
 
@@ -41,16 +43,16 @@ class Difference:
 def difference(old: World, new: World) -> Difference:
     """Compare by identity first: a service whose parts did not change is the same object."""
     shaped, facts = _services(old, new)
-    governed = _governed(old, new)
-    retried = _retried(old, new)
+    ruled = _ruled(old, new)
+    policed, retried = _policed(old, new)
     nodes = _nodes(old.clusters, new.clusters)
-    settings = shaped | governed | retried
+    settings = shaped | ruled | policed
     if nodes:
         facts = {**facts, **_with_endpoints_on(new, nodes)}
     return Difference(
         settings=settings,
+        calls=shaped | retried,
         facts={key: ports for key, ports in facts.items() if key not in settings},
-        routes=bool(shaped or retried),
         nodes=nodes,
         places=_places(old.clusters, new.clusters),
     )
@@ -61,12 +63,12 @@ def names(
 ) -> Mapping[str, frozenset[str]]:
     """The names of resources that may differ, by type URL; types without any are absent."""
     clusters = frozenset(_wire_names(found.settings, (old, new), subsets))
-    listeners = frozenset(_listener_names(found.settings, (old, new)))
+    listeners = frozenset(_listener_names(found.calls, (old, new), subsets))
     by_type = {
         TypeUrl.CLUSTER: clusters,
         TypeUrl.ENDPOINT: clusters | frozenset(_assignment_names(found.facts, subsets)),
-        TypeUrl.LISTENER: clusters | listeners,
-        TypeUrl.ROUTE: frozenset({HTTP_ROUTES}) if found.routes else frozenset[str](),
+        TypeUrl.LISTENER: listeners,
+        TypeUrl.ROUTE: frozenset({HTTP_ROUTES}) if found.calls else frozenset[str](),
     }
     return {url.value: some for url, some in by_type.items() if some}
 
@@ -113,7 +115,7 @@ def _shape_of_part(part: Part) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _governed(old: World, new: World) -> frozenset[ServiceKey]:
+def _ruled(old: World, new: World) -> frozenset[ServiceKey]:
     """Services that a changed DestinationRule is about."""
     if old.root_namespace != new.root_namespace:
         return frozenset(new.services)
@@ -121,15 +123,20 @@ def _governed(old: World, new: World) -> frozenset[ServiceKey]:
     return frozenset(key for rule in changed for key in about(rule, new))
 
 
-def _retried(old: World, new: World) -> frozenset[ServiceKey]:
-    """Services that a changed FailoverPolicy is about: routes hold its retries."""
+def _policed(old: World, new: World) -> tuple[frozenset[ServiceKey], frozenset[ServiceKey]]:
+    """(services that a changed FailoverPolicy is about, those of them of whose retries it speaks)."""
     if old.root_namespace != new.root_namespace:
-        return frozenset(new.services)
-    changed = _changed(old.failover_policies, new.failover_policies)
-    return frozenset(key for policy in changed for key in _targets(policy, new))
+        return frozenset(new.services), frozenset(new.services)
+    policed: set[ServiceKey] = set()
+    retried: set[ServiceKey] = set()
+    for policy in _changed(old.failover_policies, new.failover_policies):
+        policed.update(_targets(policy, new))
+        if policy.settings.retry is not None:
+            retried.update(_targets(policy, new))
+    return frozenset(policed), frozenset(retried)
 
 
-def _changed(old: tuple[object, ...], new: tuple[object, ...]) -> list[object]:
+def _changed(old: tuple[Item, ...], new: tuple[Item, ...]) -> list[Item]:
     """Items of one but not of the other. Items are compared, not hashed: they hold mappings."""
     if old is new:
         return []
@@ -139,9 +146,8 @@ def _changed(old: tuple[object, ...], new: tuple[object, ...]) -> list[object]:
     return [item for item in gone if item not in came] + [item for item in came if item not in gone]
 
 
-def about(rule: object, world: World) -> Iterator[ServiceKey]:
+def about(rule: DestinationRule, world: World) -> Iterator[ServiceKey]:
     """The services that a DestinationRule's host may mean, whoever its clients are."""
-    assert isinstance(rule, DestinationRule)
     host = rule.host
     if host.startswith("*"):
         end = host[1:]
@@ -157,8 +163,7 @@ def _ends_with(service: ServiceKey, end: str) -> bool:
     return not hosts or any(host.endswith(end) for host in hosts)
 
 
-def _targets(policy: object, world: World) -> Iterator[ServiceKey]:
-    assert isinstance(policy, FailoverPolicy)
+def _targets(policy: FailoverPolicy, world: World) -> Iterator[ServiceKey]:
     if policy.targets:
         yield from (key for key in policy.targets if key in world.services)
     else:
@@ -225,7 +230,11 @@ def _assignment_names(
             yield from (wire_name(key, port, subset) for subset in own)
 
 
-def _listener_names(keys: Iterable[ServiceKey], worlds: tuple[World, World]) -> Iterator[str]:
+def _listener_names(
+    keys: Iterable[ServiceKey], worlds: tuple[World, World], subsets: Callable[[ServiceKey], Iterable[str]]
+) -> Iterator[str]:
+    """Sidecars' listeners are called as their cluster, proxyless clients' as they write the host."""
+    yield from _wire_names(keys, worlds, subsets)
     for _, service in _in(worlds, keys):
         yield from every_host(service)
 

@@ -33,7 +33,7 @@ class Epochs:
         self.now += 1
         self._settings.update(dict.fromkeys(found.settings, self.now))
         self._facts.update(dict.fromkeys(found.facts, self.now))
-        if found.routes:
+        if found.calls:
             self._routes = self.now
         if self.remembered() > 2 * services + _MOST_GONE:
             # services that are gone: forget them, at the price of asking once more about all others

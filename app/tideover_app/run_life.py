@@ -18,7 +18,7 @@ from .metrics import Gauges, Metrics
 from .replica import Kind
 from .run_log import start_logging, tell
 from .run_policies import STATE_NAME, PolicyWatch
-from .run_reload import STAYS, ConfigWatch, applied, changed_live, load, needs_restart, refused
+from .run_reload import STAYS, ConfigWatch, applied, changed_live, load_again, needs_restart, refused
 from .run_replica import RunningReplica
 from .run_servers import Servers, warn_of_dangers
 from .run_sources import SourceKind, Sources
@@ -175,9 +175,8 @@ class Life:
 
     def _again(self, reason: str) -> None:
         """Read the configuration again: apply what can be, say what cannot; a broken one changes nothing."""
-        path = self.config.path
         try:
-            new = load(path)
+            new = load_again(self.config)
         except ConfigError as error:
             self.gauges.configurations_refused += 1
             self.replica.note("configuration", refused(error))

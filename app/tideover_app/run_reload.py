@@ -13,6 +13,7 @@ from . import config as configuration
 from .config import Config, ConfigError
 
 LOOK_EVERY_MS = 50
+STILL_S = 0.1  # a part of a file is often valid YAML, and lacks a cluster
 STAYS = "the configuration before stays in use"
 # besides clusters and policies, which `Sources` and `PolicyWatch` exchange
 _MERGED = ("sameness", "root_namespace")
@@ -25,6 +26,15 @@ def load(path: Path) -> Config:
     if flaws := configuration.unsupported(config):
         raise ConfigError(flaws)
     return config
+
+
+def load_again(before: Config) -> Config:
+    """The file as it is now. ConfigError where it must not replace the configuration in use."""
+    new = load(before.path)
+    if before.clusters and not new.clusters:
+        # an empty file is most likely a mistake, and would take everything away from every client
+        raise ConfigError([new.flaw("is empty; taking the last cluster away needs a restart", "clusters")])
+    return new
 
 
 class ConfigWatch:
@@ -51,14 +61,17 @@ class ConfigWatch:
                     folder, watch_filter=None, debounce=LOOK_EVERY_MS, step=LOOK_EVERY_MS, recursive=False,
                     ignore_permission_denied=True,
                 ):  # fmt: skip
-                    self._look()
+                    await self._look()
             except (OSError, RuntimeError):
                 # the folder vanished, or the system has no watches left: look now and then instead
                 await asyncio.sleep(1)
-                self._look()
+                await self._look()
 
-    def _look(self) -> None:
-        digest = _digest(self._path)
+    async def _look(self) -> None:
+        before, digest = self._seen, _digest(self._path)
+        while digest != before:
+            await asyncio.sleep(STILL_S)
+            before, digest = digest, _digest(self._path)
         if digest != self._seen:
             self._seen = digest
             self._again("the file changed")

@@ -129,10 +129,11 @@ class WorldKeeper:
         """Law 1: every source is known; and at the start has also been looked at, or had its time for it.
 
         What the snapshot knows may be a second older than what clients have. Most sources can be listed
-        at once; that moment is worth waiting for, before anything is removed.
+        at once; that moment is worth waiting for, before anything is removed. Of no cluster nothing is known.
         """
         self._settled = self._settled or (sources.heard and policies.heard)
-        known = policies.known and all(status.known for status in sources.statuses().values())
+        statuses = sources.statuses().values()
+        known = policies.known and bool(statuses) and all(status.known for status in statuses)
         return known and self._settled
 
     async def settle(self) -> None:

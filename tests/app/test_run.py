@@ -387,6 +387,18 @@ async def test_a_state_folder_that_cannot_be_written_is_a_problem_and_all_else_g
         assert await tideover.terminate() == 0
 
 
+async def test_without_any_cluster_nothing_is_known(setup: Setup) -> None:
+    # an empty configuration must not take everything away from clients that come back
+    setup.clusters = {}
+    setup.write()
+    async with running_tideover(setup) as tideover:
+
+        async def incomplete() -> bool:
+            return "tideover_world_complete 0.0" in (await tideover.http("/metrics"))[1]
+
+        await holds(incomplete, 0.3)
+
+
 async def test_readiness_waits_for_the_grace_and_says_for_what(setup: Setup) -> None:
     setup.cluster_path("dublin").rename(setup.folder / "aside")
     async with running_tideover(setup, wait=False) as tideover:
@@ -436,6 +448,9 @@ async def test_a_broken_file_keeps_the_old_configuration_and_says_so(setup: Setu
         assert len(await versions(setup)) == 1
         setup.config.unlink()
         await happened(tideover, "ConfigurationRefused", "cannot be read")
+        setup.config.write_text("")
+        await happened(tideover, "ConfigurationRefused", "taking the last cluster away needs a restart")
+        assert len(await versions(setup)) == 1
         setup.config.write_text(good)
 
         async def no_problems() -> bool:

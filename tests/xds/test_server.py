@@ -23,7 +23,8 @@ from support.xds_serving import Serving, serving_xds
 from support.xds_worlds import RATINGS, changed, cluster, endpoint, service, two_clusters, world
 from tideover_wire.events import Refused
 from tideover_wire.stream import Stream
-from tideover_xds.server import SERVICES, XdsServer
+from tideover_xds.resources.services import SERVICES
+from tideover_xds.server import XdsServer
 from tideover_xds.server_options import ServerOptions
 
 HTTP = "outbound/http"

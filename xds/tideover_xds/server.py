@@ -12,11 +12,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from itertools import count
 
 import grpc
-from envoy.service.cluster.v3 import cds_pb2
-from envoy.service.discovery.v3 import ads_pb2
-from envoy.service.endpoint.v3 import eds_pb2
-from envoy.service.listener.v3 import lds_pb2
-from envoy.service.route.v3 import rds_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -24,34 +19,9 @@ from tideover_wire.resource import TypeUrl
 from tideover_wire.stream import Stream, Variant
 
 from .border import Observer, Views
+from .resources.services import SERVICES
 from .server_options import ServerOptions
 from .server_stream import Context, ServedStream, Surroundings
-
-_SERVICE = "envoy.service."
-_DESCRIPTIONS = (ads_pb2, cds_pb2, eds_pb2, lds_pb2, rds_pb2)  # reflection tells of what is imported, no more
-# service: (its type, its methods); None is ADS, where every type has its turn
-SERVICES: Mapping[str, tuple[TypeUrl | None, Mapping[str, Variant]]] = {
-    _SERVICE + "discovery.v3.AggregatedDiscoveryService": (
-        None,
-        {"StreamAggregatedResources": Variant.SOTW, "DeltaAggregatedResources": Variant.DELTA},
-    ),
-    _SERVICE + "cluster.v3.ClusterDiscoveryService": (
-        TypeUrl.CLUSTER,
-        {"StreamClusters": Variant.SOTW, "DeltaClusters": Variant.DELTA},
-    ),
-    _SERVICE + "endpoint.v3.EndpointDiscoveryService": (
-        TypeUrl.ENDPOINT,
-        {"StreamEndpoints": Variant.SOTW, "DeltaEndpoints": Variant.DELTA},
-    ),
-    _SERVICE + "listener.v3.ListenerDiscoveryService": (
-        TypeUrl.LISTENER,
-        {"StreamListeners": Variant.SOTW, "DeltaListeners": Variant.DELTA},
-    ),
-    _SERVICE + "route.v3.RouteDiscoveryService": (
-        TypeUrl.ROUTE,
-        {"StreamRoutes": Variant.SOTW, "DeltaRoutes": Variant.DELTA},
-    ),
-}
 
 _Handler = Callable[[object, Context], Awaitable[None]]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -70,16 +70,18 @@ class Sources:
         """
         said: list[str] = []
         wanted: dict[str, _Watched] = {}
+        stay = {cluster.name for cluster in clusters}
         for cluster in clusters:
-            old = self._watched.pop(cluster.name, None)
+            old = self._watched.pop(cluster.name, None) or self._renamed(cluster, stay)
             if old is not None and old.cluster == cluster:
                 wanted[cluster.name] = old
                 continue
             before = old.source.facts.value if old is not None else (known or {}).get(cluster.name)
             if old is not None:
                 _cancel(old)
-            said.append(f"cluster {cluster.name} {'changed' if old is not None else 'added'}")
-            source = self._opened(cluster, before and _in_network(before, cluster.network))
+                self._watched.pop(old.cluster.name, None)
+            said.append(f"cluster {cluster.name} {_change(old, cluster)}")
+            source = self._opened(cluster, before and _at_home(before, cluster))
             wanted[cluster.name] = _Watched(cluster, source)
         for name, gone in self._watched.items():
             _cancel(gone)
@@ -91,6 +93,13 @@ class Sources:
         if said:
             self._changed()
         return said
+
+    def _renamed(self, cluster: Cluster, stay: Collection[str]) -> _Watched | None:
+        """The one that is to go and is this one in all but its name."""
+        for name, watched in self._watched.items():
+            if name not in stay and watched.cluster.model_copy(update={"name": cluster.name}) == cluster:
+                return watched
+        return None
 
     def facts(self) -> list[ClusterFacts]:
         """What is known of every cluster that is known at all."""
@@ -156,21 +165,29 @@ def _status(watched: _Watched) -> SourceStatus:
     return status
 
 
-def _in_network(facts: ClusterFacts, network: str) -> ClusterFacts:
-    """The same facts where the configuration puts the cluster into another network."""
-    if facts.network == network:
+def _change(old: _Watched | None, cluster: Cluster) -> str:
+    if old is None:
+        return "added"
+    before = old.cluster.name
+    return "changed" if before == cluster.name else f"added, which was {before}"
+
+
+def _at_home(facts: ClusterFacts, cluster: Cluster) -> ClusterFacts:
+    """The same facts where the configuration gives the cluster another name or network."""
+    name, network = cluster.name, cluster.network
+    if (facts.cluster, facts.network) == (name, network):
         return facts
     services = {
         key: replace(
             service,
             endpoints={
-                port: tuple(replace(endpoint, network=network) for endpoint in endpoints)
+                port: tuple(replace(endpoint, cluster=name, network=network) for endpoint in endpoints)
                 for port, endpoints in service.endpoints.items()
             },
         )
         for key, service in facts.services.items()
     }
-    return replace(facts, network=network, services=services)
+    return replace(facts, cluster=name, network=network, services=services)
 
 
 def _cancel(watched: _Watched) -> None:

@@ -142,6 +142,23 @@ async def test_facts_are_handed_on_also_into_another_network() -> None:
     assert world.made["paris"].before == facts
 
 
+async def test_a_cluster_that_gets_another_name_keeps_its_facts_meanwhile() -> None:
+    end = Endpoint("10.0.0.1", 80, "paris", "default", Locality())
+    key = ServiceKey("bookinfo", "ratings")
+    facts = ClusterFacts("paris", "default", Locality(), {key: ServiceFacts(key, (), {80: (end,)})})
+    world, folder = World(), "/clusters/one"
+    world.sources.apply([cluster("paris", manifests=folder)], {"paris": facts})
+    assert world.sources.apply([cluster("lutetia", manifests=folder), cluster("rome")]) == [
+        "cluster lutetia added, which was paris",
+        "cluster rome added",
+    ]
+    before = world.made["lutetia"].before
+    assert before is not None
+    assert before.cluster == "lutetia"
+    assert before.services[key].endpoints == {80: (replace(end, cluster="lutetia"),)}
+    assert world.made["rome"].before is None
+
+
 async def test_a_source_that_fails_keeps_its_facts_is_stale_and_is_started_again(monkeypatch: object) -> None:
     monkeypatch.setattr(run_sources, "RESTART_AFTER_S", 0.05)  # type: ignore[attr-defined]
     world = World(failures=1)

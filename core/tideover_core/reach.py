@@ -80,9 +80,9 @@ def places(part: Part, port: int, subset: Labels | None = None) -> Iterator[tupl
     vanished = _by_locality(presence.vanished)
     for locality in sorted(present.keys() | vanished.keys()):
         endpoints = present.get(locality, [])
-        peak = presence.peak_ready.get(locality)
-        usual = presence.usual.get(locality, peak)
-        gone = still_counting(vanished.get(locality, ()), len(endpoints), peak or 0)
+        usual = presence.usual.get(locality)
+        peak = presence.peak_ready.get(locality, 0)
+        gone = still_counting(vanished.get(locality, ()), len(endpoints), peak)
         if subset is not None:
             # it counts the whole service, so it says nothing of a subset
             usual = None

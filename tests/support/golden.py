@@ -200,7 +200,7 @@ def _row(name: str, line: str, clusters: Mapping[str, dict[str, Any]]) -> _Row:
                 starting.add((address, port))
     known = peak is not None or vanished or starting
     peaks = {locality: int(peak)} if peak is not None else {}
-    presence = Presence(peaks, tuple(vanished), frozenset(starting)) if known else None
+    presence = Presence(peaks, tuple(vanished), frozenset(starting), peaks) if known else None
     return _Row(target.service, target.port, cluster, locality, present, presence)
 
 
@@ -262,6 +262,7 @@ def _presences(rows: Iterable[_Row]) -> dict[tuple[str, ServiceKey], dict[int, P
                 {**before.peak_ready, **row.presence.peak_ready},
                 (*before.vanished, *row.presence.vanished),
                 before.starting | row.presence.starting,
+                {**before.usual, **row.presence.usual},
             )
     return found
 

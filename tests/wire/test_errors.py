@@ -203,3 +203,16 @@ def test_names_with_a_wildcard_of_a_named_type_hurt_nobody() -> None:
     stream.on_request(request.SerializeToString())
     assert stream.next_response(FakeView()) is not None
     assert stream.next_response(FakeView()) is None
+
+
+@BOTH
+def test_a_refusal_of_megabytes_is_remembered_in_part(variant: Variant) -> None:
+    talk = Talk(variant, FakeView(cds={"a": "a=1"}))
+    ask = talk.delta if variant is Variant.DELTA else talk.sotw
+    ask(CDS)
+    (said,) = talk.hear()
+    (event,) = ask(CDS, nonce=said.nonce, error="no " * 1_000_000)
+    assert isinstance(event, Nacked)
+    assert event.message.startswith("no no ")
+    assert len(event.message) < 5000
+    assert talk.stream.sent()[0].nack == event.message

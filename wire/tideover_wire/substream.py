@@ -19,6 +19,7 @@ from .subscription import WILDCARD, Change, Subscription
 _SERVED = frozenset(url.value for url in TypeUrl)
 _MERGE_AFTER = 8  # touches kept apart before they become one set: a slow reader costs a set of names
 _OUTSTANDING = 32  # responses whose names are remembered until they are acknowledged
+_LONGEST_REASON = 4_000  # characters of a refusal that are remembered; the message may be megabytes
 
 
 class _Nothing:
@@ -179,8 +180,8 @@ class Substream(ABC):
             self.acked_nonce = nonce
             self.nack = ""
             return [Acked(self.type_url, nonce)]
-        self.nack = error
-        return [Nacked(self.type_url, nonce, error, names)]
+        self.nack = error if len(error) <= _LONGEST_REASON else f"{error[:_LONGEST_REASON]} ..."
+        return [Nacked(self.type_url, nonce, self.nack, names)]
 
     # --- responses
 

@@ -208,10 +208,13 @@ def test_names_with_a_wildcard_of_a_named_type_hurt_nobody() -> None:
 @BOTH
 def test_a_refusal_of_megabytes_is_remembered_in_part(variant: Variant) -> None:
     talk = Talk(variant, FakeView(cds={"a": "a=1"}))
-    ask = talk.delta if variant is Variant.DELTA else talk.sotw
-    ask(CDS)
+    (talk.delta if variant is Variant.DELTA else talk.sotw)(CDS)
     (said,) = talk.hear()
-    (event,) = ask(CDS, nonce=said.nonce, error="no " * 1_000_000)
+    reason = "no " * 1_000_000
+    if variant is Variant.DELTA:
+        (event,) = talk.delta(CDS, nonce=said.nonce, error=reason)
+    else:
+        (event,) = talk.sotw(CDS, nonce=said.nonce, version="", error=reason)
     assert isinstance(event, Nacked)
     assert event.message.startswith("no no ")
     assert len(event.message) < 5000

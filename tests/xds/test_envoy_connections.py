@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from support.envoy import ads_bootstrap, running_envoy
+from support.envoy import ads_bootstrap, running_envoy, xds_cluster
 from support.ports import free_port
 from support.wait import holds, until
-from support.xds_serving import serving_xds
+from support.xds_serving import Heard, serving_xds
 from support.xds_worlds import RATINGS, changed, cluster, endpoint, service, two_clusters, world
 from tideover_core.policy import FailoverPolicy, Outlier, Settings
 from tideover_core.world import Mesh, World
+from tideover_xds.server import XdsServer
 from tideover_xds.server_options import ServerOptions
 
 pytestmark = pytest.mark.envoy
@@ -24,6 +25,11 @@ pytestmark = pytest.mark.envoy
 def bootstrap(port: int, *, delta: bool = True, ping_every: str = "") -> dict[str, Any]:
     metadata = {"CLUSTER_ID": "paris", "NAMESPACE": "bookinfo", "HTTP_PORT": free_port()}
     described = ads_bootstrap(port, metadata=metadata, delta=delta)
+    # as `tideover bootstrap envoy` says it
+    described["static_resources"]["clusters"][0]["outlier_detection"] = {
+        "consecutive_5xx": 1,
+        "max_ejection_percent": 100,
+    }
     if ping_every:
         (options,) = described["static_resources"]["clusters"][0]["typed_extension_protocol_options"].values()
         http2 = options["explicit_http_config"]["http2_protocol_options"]
@@ -32,16 +38,22 @@ def bootstrap(port: int, *, delta: bool = True, ping_every: str = "") -> dict[st
 
 
 @pytest.mark.parametrize("delta", [True, False], ids=["delta", "sotw"])
-async def test_a_connection_that_is_old_ends_and_nothing_is_sent_again(tmp_path: Path, delta: bool) -> None:
-    options = ServerOptions(connection_age_s=1, connection_age_grace_s=0.2)
+async def test_a_stream_that_is_old_ends_with_ok_and_nothing_is_sent_again(
+    tmp_path: Path, delta: bool
+) -> None:
+    options = ServerOptions(connection_age_s=1, look_every_s=0.05)
     async with (
         serving_xds(two_clusters(), options) as xds,
         running_envoy(bootstrap(xds.port, delta=delta), tmp_path) as envoy,
     ):
         before = await envoy.updates()
         await until(
-            lambda: len(xds.heard.clients) >= 3 and xds.server.streams == 1, what="it came back twice"
+            lambda: len(xds.heard.clients) >= 5 and xds.server.streams == 1, what="it came back four times"
         )
+        # what grpc cuts off itself is UNAVAILABLE: the nearest replica would be the ejected one
+        assert (await envoy.stats("cluster.xds.outlier_detection.ejections_total")).popitem()[1] == 0
+        assert all(reason.startswith("it is old") for reason in xds.heard.ended.values())
+        assert (await envoy.stats("cluster.xds.upstream_cx_total")).popitem()[1] > 1
         updates = {name: n for name, n in (await envoy.updates()).items() if n != before.get(name)}
         if delta:
             assert updates == {}
@@ -53,6 +65,30 @@ async def test_a_connection_that_is_old_ends_and_nothing_is_sent_again(tmp_path:
         xds.replace(changed(xds.world, "paris", service("ratings", [endpoint("10.0.0.9")])))
         await until(lambda: has(envoy, "10.0.0.9:9080"))
         assert xds.heard.nacks() == []
+
+
+async def test_an_envoy_returns_to_its_nearest_replica_and_stays_with_it(tmp_path: Path) -> None:
+    options = ServerOptions(connection_age_s=1, look_every_s=0.05)
+    async with serving_xds(two_clusters(), options) as far:
+        near, heard = XdsServer(far.cache, Heard(), identifier="near", options=options), far.heard
+        near_port = free_port()
+        described = bootstrap(near_port)
+        (replicas,) = described["static_resources"]["clusters"]
+        replicas["outlier_detection"] |= {"interval": "1s", "base_ejection_time": "1s"}
+        replicas["load_assignment"]["endpoints"] += [
+            one | {"priority": 1} for one in xds_cluster(far.port)["load_assignment"]["endpoints"]
+        ]
+        async with running_envoy(described, tmp_path):
+            assert far.server.streams == 1
+            near.add_port(f"127.0.0.1:{near_port}", None)
+            await near.start()
+            try:
+                await until(lambda: (near.streams, far.server.streams) == (1, 0))
+                came = len(heard.clients)
+                await holds(lambda: len(heard.clients) == came, 4)  # four ages of its streams
+                await until(lambda: near.streams == 1)
+            finally:
+                await near.stop(1)
 
 
 async def has(envoy: Any, hostport: str) -> bool:

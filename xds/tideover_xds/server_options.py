@@ -11,9 +11,9 @@ from tideover_wire.codec import MAX_REQUEST_BYTES
 class ServerOptions:
     """Durations in seconds; 0 turns a limit off where the text says so."""
 
-    # clients return to their nearest replica when their stream ends, and only then
+    # clients return to their nearest replica when their stream ends, and only then. A stream ends with
+    # OK at this age, a little earlier by chance; gRPC clients also need a new connection for it
     connection_age_s: float = 300.0  # 0: never
-    connection_age_grace_s: float = 0.5
     # notices a client whose machine is gone in 6 s; ping_timeout also one that was stopped
     keepalive_s: float = 5.0
     keepalive_timeout_s: float = 2.0
@@ -44,8 +44,10 @@ class ServerOptions:
             ("grpc.keepalive_permit_without_calls", 1),
         ]
         if self.connection_age_s:
+            # streams that grpc itself cuts off are UNAVAILABLE, for which Envoy ejects this replica: the
+            # grace is longer than what is left to the last stream of an old connection
             arguments += [
                 ("grpc.max_connection_age_ms", ms(self.connection_age_s)),
-                ("grpc.max_connection_age_grace_ms", ms(self.connection_age_grace_s)),
+                ("grpc.max_connection_age_grace_ms", ms(2 * self.connection_age_s)),
             ]
         return arguments

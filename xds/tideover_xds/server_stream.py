@@ -7,6 +7,8 @@ a time. Nothing is queued: a client that reads slowly costs one pending write.
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -50,6 +52,9 @@ class ServedStream:
         self._ending = ""  # why we end it, with OK
         self._failure: Refused | None = None  # a mistake of ours that ends it
         self._owed_since_s: float | None = None  # since when the client owes us a word
+        age_s = around.options.connection_age_s
+        # not all at once, when a restart brought all at once
+        self._old_at_s = time.monotonic() + age_s * random.uniform(0.8, 1) if age_s else math.inf
 
     async def serve(self) -> None:
         """Read and write until one side ends. Raises what grpc is to report; returning means OK."""
@@ -88,7 +93,9 @@ class ServedStream:
             self._task.cancel()
 
     def overdue(self, now_s: float) -> str:
-        """Why it has waited too long for something the client owes, or the empty string."""
+        """Why it is to end: it is old, or waited too long for something the client owes. Else empty."""
+        if now_s >= self._old_at_s:
+            return "it is old; the client may come back to a nearer replica"
         if self._view is None:
             waits_for, within_s = "request", self._around.options.first_request_within_s
         elif self._stream.lacks_clusters:

@@ -1,7 +1,7 @@
 """The xDS server: every variant of every discovery service on grpc.aio, in raw bytes.
 
-It moves bytes between sockets and `wire` streams and decides nothing. Owned tasks: one that looks
-after streams that wait too long; per stream grpc's own (the reader) and one writer.
+It moves bytes between sockets and `wire` streams and decides nothing. Owned tasks: one that ends
+streams that are old or wait too long; per stream grpc's own (the reader) and one writer.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class XdsServer:
         return handle
 
     async def _look_after(self) -> None:
-        """End streams that owe us something for too long; one task for all of them."""
+        """End streams that are old or owe us something for too long; one task for all of them."""
         while True:
             await asyncio.sleep(self._around.options.look_every_s)
             now_s = time.monotonic()

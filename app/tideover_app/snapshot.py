@@ -51,9 +51,10 @@ class StateFolder:
         except OSError as error:  # some network file systems cannot lock
             os.close(lock)
             return self._problem(f"cannot be locked: {error.strerror}", "used without a lock")
-        os.ftruncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
         self._lock = lock
+        with contextlib.suppress(OSError):  # a full disk: the lock holds, only its owner is not named
+            os.ftruncate(lock, 0)
+            os.write(lock, f"{os.getpid()}\n".encode())
         return None
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import subprocess
 import sys
@@ -230,3 +231,18 @@ def test_a_folder_that_cannot_be_made_is_a_problem_and_no_error(tmp_path: Path) 
     assert state.load(["paris"])[0] == {}
     with pytest.raises(OSError, match="Not a directory"):
         state.save(Saved(facts(), 1))
+
+
+def test_a_full_disk_is_no_reason_not_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder = StateFolder(tmp_path / "state")
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "write", full)
+        assert folder.open() is None
+    try:
+        with pytest.raises(StateInUseError):
+            StateFolder(tmp_path / "state").open()
+    finally:
+        folder.close()

@@ -42,6 +42,7 @@ class FakeView:
         self.complete = complete
         self.resources: dict[str, dict[str, Resource]] = {url: {} for url in urls.values()}
         self.covered: Callable[[str], bool] = lambda name: True  # by a wildcard
+        self.unbuilt: set[str] = set()  # names that exist and cannot be told
         self.gets = 0
         for short, named in contents.items():
             for name, content in named.items():
@@ -52,7 +53,7 @@ class FakeView:
 
     def get(self, type_url: str, name: str) -> Resource | None:
         self.gets += 1
-        return self.resources[type_url].get(name)
+        return None if name in self.unbuilt else self.resources[type_url].get(name)
 
     def names(self, type_url: str) -> Collection[str]:
         names = sorted(filter(self.covered, self.resources[type_url]))

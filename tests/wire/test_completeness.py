@@ -245,3 +245,36 @@ def test_completeness_is_noticed_by_itself_at_the_next_look(variant: Variant) ->
     assert talk.hear() == []
     talk.view.complete = True  # and nobody touched the stream
     assert brief(talk.hear()) == [([], [])]
+
+
+def reconnect(variant: Variant, view: FakeView, known: FakeView) -> Talk:
+    """A client that comes back with the clusters of `known`."""
+    talk = Talk(variant, view)
+    versions = {name: one.version for name, one in known.resources[CDS].items()}
+    if variant is Variant.DELTA:
+        talk.delta(CDS, "*", initial=versions)
+    else:
+        first = Talk(variant, known)
+        first.sotw(CDS)
+        (said,) = first.hear()
+        talk.sotw(CDS, nonce="", version=said.version)
+    return talk
+
+
+@BOTH
+def test_what_cannot_be_built_is_not_gone(variant: Variant) -> None:
+    known = FakeView(cds={"a": "a=1", "broken": "broken=1"})
+    view = FakeView(cds={"a": "a=2", "broken": "broken=1"})
+    view.unbuilt.add("broken")
+    talk = reconnect(variant, view, known)
+    for said in talk.hear():  # SotW has no way to say the one without removing the other
+        assert (said.resources, said.removed) == ({"a": "a=2"}, [])
+        assert variant is Variant.DELTA
+    view.unbuilt.clear()
+    talk.change(CDS, "broken", "broken=2")
+    (said,) = talk.hear()
+    assert said.resources["broken"] == "broken=2"
+    assert said.removed == []
+    talk.change(CDS, "broken", None)
+    (said,) = talk.hear()
+    assert said.removed == ["broken"] if variant is Variant.DELTA else said.resources == {"a": "a=2"}

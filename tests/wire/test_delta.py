@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tideover_wire.events import Acked, Wants
+from tideover_wire.events import Acked, Refused, Wants
 from tideover_wire.stream import Variant
+from tideover_wire.subscription import MAX_NAMES
 from wire.fakes import CDS, EDS, LDS, RDS, FakeView, Said, Talk
 
 
@@ -208,3 +209,28 @@ def test_d9_the_empty_response_needs_no_more_than_being_asked() -> None:
     talk = delta(view)
     talk.delta(CDS, initial=versions(view, CDS))
     assert talk.hear() == []  # it has all that there is: silence
+
+
+def test_names_taken_and_dropped_without_reading_stay_bounded() -> None:
+    talk = delta(FakeView(cds={"a": "a=1"}))
+    talk.delta(CDS, "*")
+    talk.hear()
+    (substream,) = talk.stream._substreams.values()
+    for number in range(200):
+        talk.delta(CDS, f"n{number}", unsubscribe=[f"n{number}"])
+        talk.delta(CDS, unsubscribe=[f"n{number}"])
+        assert len(substream._touched) <= 9
+        assert sum(map(len, substream._touched)) <= 20
+    (said,) = talk.hear()
+    assert len(said.removed) == 200
+
+
+def test_answers_that_nobody_reads_have_a_limit() -> None:
+    talk = delta(FakeView(cds={"a": "a=1"}))
+    talk.delta(CDS, "*")
+    refused: list[Refused] = []
+    for start in range(0, 3 * MAX_NAMES, 10_000):
+        names = [f"n{number}" for number in range(start, start + 10_000)]
+        events = (*talk.delta(CDS, *names), *talk.delta(CDS, unsubscribe=names))
+        refused += [event for event in events if isinstance(event, Refused)]
+    assert [one.code for one in refused] == ["RESOURCE_EXHAUSTED"]

@@ -60,7 +60,11 @@ class View(Protocol):
         ...
 
     def get(self, type_url: str, name: str) -> Resource | None:
-        """The resource, built on first use; None when there is none of that name."""
+        """The resource, built on first use; None when there is none of that name.
+
+        None for a name that `names` covers: it exists and cannot be told now (a mistake of ours
+        in building it). Nobody who has it is told to remove it.
+        """
         ...
 
     def names(self, type_url: str) -> Collection[str]:

@@ -99,7 +99,7 @@ class WholeSetSubstream(SotwSubstream):
     def additions(self, view: View, nonce: str) -> tuple[bytes, tuple[str, ...]] | None:
         """The whole set when anything in it is new, changed, or asked for and missing."""
         reconnected = self._claimed or self._inherited
-        if reconnected and not view.complete and not self._safe_to_answer(view):
+        if reconnected and not self._certain(view) and not self._safe_to_answer(view):
             self._withheld = True
             return None
         batch = self._collect(view)
@@ -114,6 +114,13 @@ class WholeSetSubstream(SotwSubstream):
 
     def _is_pure_wildcard(self) -> bool:
         return self.subscription.wildcard and not self.subscription.names
+
+    def _certain(self, view: View) -> bool:
+        """Whether what the view does not give is not there; one that could not be built is."""
+        if not view.complete:
+            return False
+        covered = view.names(self.type_url) if self.subscription.wildcard else ()
+        return all(view.get(self.type_url, name) is not None for name in covered)
 
     def _safe_to_answer(self, view: View) -> bool:
         """Whether a set can be sent that lacks nothing a reconnected client may have."""

@@ -14,7 +14,7 @@ from typing import Any
 from .codec import Frame
 from .events import Acked, Event, Nacked, Wants
 from .resource import Resource, TypeUrl, View
-from .subscription import WILDCARD, Change, Subscription
+from .subscription import MAX_NAMES, WILDCARD, Change, Subscription, TooMuchError
 
 _SERVED = frozenset(url.value for url in TypeUrl)
 _MERGE_AFTER = 8  # touches kept apart before they become one set: a slow reader costs a set of names
@@ -108,7 +108,15 @@ class Substream(ABC):
         elif not self._everything:
             self._touched.append(names)
             if len(self._touched) > _MERGE_AFTER:
-                self._touched = [self._of_interest()]
+                self._merge_touched()
+
+    def _merge_touched(self) -> None:
+        """What was touched as one set, or all when that is hardly more to look at: it stays bounded."""
+        names = self._of_interest()
+        if len(names) > len(self.sent) + len(self.subscription.names):
+            self.touch(None)
+        else:
+            self._touched = [names]
 
     def resend(self, names: Iterable[str]) -> None:
         """Say these again, if the client has them: something that they hang on changed (O2)."""
@@ -149,6 +157,8 @@ class Substream(ABC):
             else:
                 self._owed.add(name)
                 self._inherited.discard(name)
+        if len(self._owed) > 2 * MAX_NAMES:
+            raise TooMuchError(f"more than {2 * MAX_NAMES} names wait for an answer that is not read")
         self._due = self._due or bool(change.added or change.dropped)
         if not change.added and not change.dropped:
             return []
@@ -157,7 +167,7 @@ class Substream(ABC):
     def _unsubscribed(self, name: str) -> None:
         self._owed.discard(name)
         if self.subscription.wildcard:
-            self._touched.append((name,))  # it may still be covered, or be gone for this client
+            self.touch((name,))  # it may still be covered, or be gone for this client
         else:
             self._forget((name,))
 
@@ -219,8 +229,9 @@ class Substream(ABC):
         for position, name in enumerate(names):
             resource = self._find(view, name, covered, complete)
             if resource is None:
-                self._absent(name, batch, complete)
-                continue
+                if not (complete and name in covered):
+                    self._absent(name, batch, complete)
+                continue  # one that exists and cannot be told now stays with the client as it was
             if name not in self._owed and self.sent.get(name) == resource.version:
                 if self.sent[name] is not resource.version:
                     self._note_sent(resource)  # the client's words for the same
@@ -294,7 +305,11 @@ class Substream(ABC):
             return []
         # a name that came back meanwhile is not removed (O4): its touch was looked at before
         covered = self._covered(view, len(self._gone))
-        gone = [name for name in sorted(self._gone) if self._find(view, name, covered, True) is None]
+        gone = [
+            name
+            for name in sorted(self._gone)
+            if name not in covered and self._find(view, name, covered, True) is None
+        ]
         self._gone.clear()
         for name in gone:
             self._drop(name)

@@ -21,7 +21,7 @@ from .run_replica import RunningReplica
 if TYPE_CHECKING:
     from tideover_identity.files import TlsFiles
 
-GRACE_S = 1.0  # how long streams and calls may take to end by themselves
+GRACE_S = 3.0  # how long streams and calls may take to end by themselves; most take milliseconds
 
 
 class Servers:

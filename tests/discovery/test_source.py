@@ -15,7 +15,7 @@ from discovery.worlds import HOME, RATINGS
 from support.manifests import ClusterFolder, Place, endpoint_slice, service
 from support.wait import holds, until
 from tideover_core.model import ClusterFacts, ServiceKey, SourceStatus
-from tideover_discovery.files import ManifestSource, PolicySource
+from tideover_discovery.files import ManifestSource, PolicySource, follow
 from tideover_discovery.watch import Source
 
 REVIEWS = ServiceKey("bookinfo", "reviews")
@@ -219,7 +219,7 @@ async def test_a_folder_that_hangs_holds_up_nobody_else(
 ) -> None:
     released = threading.Event()
     stuck, paris = source(folder.path), source(folder.path)
-    monkeypatch.setattr(stuck, "_look", lambda: released.wait(60))
+    monkeypatch.setattr(stuck, "look", lambda: released.wait(60))
     try:
         async with running(stuck), running(paris):
             await until(lambda: paris.status.value == FRESH)
@@ -228,6 +228,49 @@ async def test_a_folder_that_hangs_holds_up_nobody_else(
             assert not stuck.status.value.known
     finally:
         released.set()
+
+
+@pytest.mark.parametrize("kind", [ManifestSource, PolicySource])
+async def test_a_listed_folder_that_hangs_is_stale_until_it_is_read_again(
+    kind: type, folder: ClusterFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "HANGS_AFTER_S", 0.05)
+    released, hanging = threading.Event(), threading.Event()
+    followed = source(folder.path) if kind is ManifestSource else PolicySource(folder.path)
+    look = followed.look
+
+    def slow() -> object:
+        if hanging.is_set():
+            released.wait(60)
+        return look()
+
+    monkeypatch.setattr(followed, "look", slow)
+
+    def reasons() -> list[str]:
+        if isinstance(followed, ManifestSource):
+            return [followed.status.value.reason]
+        return [problem.message for problem in followed.policies.value.problems]
+
+    def hangs() -> bool:
+        return any("its file system hangs" in reason for reason in reasons())
+
+    try:
+        async with running(followed):
+            await until(lambda: known(followed))
+            hanging.set()
+            write(folder, ready=False)
+            await until(hangs)
+            assert known(followed)  # what it said stays
+            released.set()
+            await until(lambda: not hangs())
+    finally:
+        released.set()
+
+
+def known(followed: ManifestSource | PolicySource) -> bool:
+    if isinstance(followed, ManifestSource):
+        return followed.status.value.known
+    return followed.policies.value.known
 
 
 async def test_a_change_while_the_watch_only_begins_is_heard(folder: ClusterFolder) -> None:

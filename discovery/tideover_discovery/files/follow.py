@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from watchfiles import Change, awatch
 
@@ -19,16 +19,32 @@ STEP_MS, DEBOUNCE_MS = 10, 50
 PRESENCE_S = 0.25
 # A look without being told: some file systems tell nothing
 RESCAN_S = 2.0
+# A look that takes longer is said to hang; dumps of hundreds of megabytes take a few seconds
+HANGS_AFTER_S = 15.0
 
 
-async def follow(path: Path, look: Callable[[], T], found: Callable[[T], float | None]) -> None:
-    """List, then watch, until cancelled. `look` runs in a thread; `found` in the event loop, after each
-    look, and says in how many seconds to look again at the latest.
-    """
+class Follower(Protocol[T]):
+    """What is done with a folder."""
+
+    def look(self) -> T:
+        """Read it; runs in a thread."""
+        ...
+
+    def found(self, outcome: T) -> float | None:
+        """Take what a look found; in how many seconds to look again at the latest."""
+        ...
+
+    def hangs(self, reason: str) -> None:
+        """A look takes very long; it goes on, and `found` follows when it ends."""
+        ...
+
+
+async def follow(path: Path, follower: Follower[T]) -> None:
+    """List, then watch, until cancelled."""
     moved = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         # not before the first look came back: a file system that hangs may hang a thread, not the loop
-        again_in_s = found(await asyncio.to_thread(look))
+        again_in_s = follower.found(await _looked(path, follower))
         tasks.create_task(_listen(path, moved), name=f"listen {path}")
         while True:
             try:
@@ -37,7 +53,18 @@ async def follow(path: Path, look: Callable[[], T], found: Callable[[T], float |
             except TimeoutError:
                 pass
             moved.clear()
-            again_in_s = found(await asyncio.to_thread(look))
+            again_in_s = follower.found(await _looked(path, follower))
+
+
+async def _looked(path: Path, follower: Follower[T]) -> T:
+    looking = asyncio.ensure_future(asyncio.to_thread(follower.look))
+    try:
+        done, _ = await asyncio.wait({looking}, timeout=HANGS_AFTER_S)
+        if not done:
+            follower.hangs(f"{path} has not been read for {HANGS_AFTER_S:g} s: its file system hangs")
+        return await looking
+    finally:
+        looking.cancel()
 
 
 async def _listen(path: Path, moved: asyncio.Event) -> None:

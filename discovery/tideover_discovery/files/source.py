@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tideover_core.latest import Latest
@@ -47,16 +47,17 @@ class ManifestSource:
 
     async def run(self) -> None:
         """List, then watch, until cancelled. Trouble is a status, never an exception."""
-        await follow(self._folder.path, self._look, self._found)
+        await follow(self._folder.path, self)
 
-    def _look(self) -> Outcome:
+    def look(self) -> Outcome:
         """In a thread: parse and assemble; nobody else touches what is assembled while `follow` runs."""
         outcome = self._folder.look()
         if outcome.listing is not None and outcome.listing is not self._assembled.listing:
             self._assembled = assemble(self._ground, outcome.listing, self._assembled)
         return outcome
 
-    def _found(self, outcome: Outcome) -> float | None:
+    def found(self, outcome: Outcome) -> float | None:
+        """Publish what a look found."""
         if outcome.listing is not None:
             self.facts.set(self._assembled.facts)
         if outcome.trouble:
@@ -66,6 +67,10 @@ class ManifestSource:
         else:
             self.status.set(SourceStatus(self.cluster, known=True))
         return outcome.again_in_s
+
+    def hangs(self, reason: str) -> None:
+        """What was known stays, and is stale."""
+        self._stale(reason)
 
     def _stale(self, reason: str) -> None:
         now = self.status.value
@@ -106,21 +111,29 @@ class PolicySource:
 
     async def run(self) -> None:
         """List, then watch, until cancelled. Trouble is a problem, never an exception."""
-        await follow(self._folder.path, self._look, self._found)
+        await follow(self._folder.path, self)
 
-    def _look(self) -> Outcome:
+    def look(self) -> Outcome:
+        """In a thread, as for `ManifestSource`."""
         outcome = self._folder.look()
         if outcome.listing is not None and outcome.listing is not self._assembled.listing:
             self._assembled = assemble(_NOWHERE, outcome.listing, self._assembled)
         return outcome
 
-    def _found(self, outcome: Outcome) -> float | None:
+    def found(self, outcome: Outcome) -> float | None:
+        """Publish what a look found."""
         facts = self._assembled.facts
         problems = facts.problems
         if outcome.trouble:
-            consequence = "the policies known before stay"
-            path = str(self._folder.path)
-            problems = (Problem("policies", outcome.trouble, consequence, path), *problems)
+            problems = (self._problem(outcome.trouble), *problems)
         known = self.policies.value.known or not outcome.trouble
         self.policies.set(Policies(facts.destination_rules, facts.failover_policies, problems, known))
         return outcome.again_in_s
+
+    def hangs(self, reason: str) -> None:
+        """What was known stays, with a problem beside it."""
+        now = self.policies.value
+        self.policies.set(replace(now, problems=(self._problem(reason), *now.problems)))
+
+    def _problem(self, message: str) -> Problem:
+        return Problem("policies", message, "the policies known before stay", str(self._folder.path))

@@ -106,7 +106,7 @@ class Life:
         self.policies = PolicyWatch(
             self.config.policies, policies.facts if policies else None, self.world.changed
         )
-        self.sources = Sources(self._open_source, self.world.changed)
+        self.sources = Sources(self._open_source, self.world.changed, self.config.start_grace_s)
         self.sources.apply(self.config.clusters, facts)
         self.replica.facts, self.replica.policies = self.sources, self.policies
         self.replica.fleet.on_problem(self.world.changed)

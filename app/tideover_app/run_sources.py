@@ -32,10 +32,15 @@ class SourceKind:
 
 @dataclass(slots=True)
 class _Watched:
-    """One configured cluster. `failure`: an error of the program in its source, until that says something."""
+    """One configured cluster. `failure`: an error of the program in its source, until that says something.
+
+    `joined`: it came to a replica that was running; `overdue`: and was not listed within the grace.
+    """
 
     cluster: Cluster
     source: Source
+    joined: bool = False
+    overdue: bool = False
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     failure: str = ""
     failed_at_s: float = 0.0
@@ -44,8 +49,9 @@ class _Watched:
 class Sources:
     """All sources. `changed` is called whenever facts, freshness or a failure may have changed."""
 
-    def __init__(self, opened: Opened, changed: Callable[[], None]) -> None:
+    def __init__(self, opened: Opened, changed: Callable[[], None], join_grace_s: float = 10.0) -> None:
         self._opened = opened
+        self._join_grace_s = join_grace_s
         self._changed = changed
         self._watched: dict[str, _Watched] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -82,7 +88,8 @@ class Sources:
                 self._watched.pop(old.cluster.name, None)
             said.append(f"cluster {cluster.name} {_change(old, cluster)}")
             source = self._opened(cluster, before and _at_home(before, cluster))
-            wanted[cluster.name] = _Watched(cluster, source)
+            joined = self._tasks is not None and (old is None or old.joined)
+            wanted[cluster.name] = _Watched(cluster, source, joined)
         for name, gone in self._watched.items():
             _cancel(gone)
             said.append(f"cluster {name} removed")
@@ -116,6 +123,16 @@ class Sources:
         """Whether every source has said something since it was started, if only that it is in trouble."""
         return all(w.failure or w.source.status.version > 0 for w in self._watched.values())
 
+    @property
+    def known(self) -> bool:
+        """Whether there are clusters, and each is known.
+
+        One that joins has the grace for it: after that a path that is wrong, say, must not keep the
+        news of all others from clients that return. None of them had anything of it from here.
+        """
+        watched = self._watched.values()
+        return bool(watched) and all(w.source.status.value.known or w.overdue for w in watched)
+
     def problems(self) -> list[Problem]:
         """Sources that failed by an error of the program."""
         return [
@@ -134,6 +151,14 @@ class Sources:
             self._tasks.create_task(self._follow(watched, watched.source.facts), name=f"facts {name}"),
             self._tasks.create_task(self._follow(watched, watched.source.status), name=f"status {name}"),
         ]
+
+        if watched.joined:
+            watched.tasks.append(self._tasks.create_task(self._wait_for(watched), name=f"grace {name}"))
+
+    async def _wait_for(self, watched: _Watched) -> None:
+        await asyncio.sleep(self._join_grace_s)
+        watched.overdue = True
+        self._changed()
 
     async def _follow(
         self, watched: _Watched, latest: Latest[ClusterFacts | None] | Latest[SourceStatus]

@@ -132,9 +132,7 @@ class WorldKeeper:
         at once; that moment is worth waiting for, before anything is removed. Of no cluster nothing is known.
         """
         self._settled = self._settled or (sources.heard and policies.heard)
-        statuses = sources.statuses().values()
-        known = policies.known and bool(statuses) and all(status.known for status in statuses)
-        return known and self._settled
+        return policies.known and sources.known and self._settled
 
     async def settle(self) -> None:
         """What has not been looked at by then is taken as the snapshot knows it."""

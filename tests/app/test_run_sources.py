@@ -61,7 +61,7 @@ class World:
         self.made: dict[str, Scripted] = {}
         self.changes = 0
         self.failures = failures
-        self.sources = Sources(self._open, self._changed)
+        self.sources = Sources(self._open, self._changed, join_grace_s=0.05)
 
     def _open(self, wanted: Cluster, before: ClusterFacts | None) -> Source:
         self.made[wanted.name] = Scripted(wanted, before, self.failures)
@@ -111,6 +111,32 @@ async def test_the_same_configuration_restarts_nothing() -> None:
         first = world.made["paris"]
         assert world.sources.apply([cluster("paris")]) == []
         assert world.made["paris"] is first
+
+
+async def test_a_cluster_that_joins_does_not_hold_back_the_others_for_ever() -> None:
+    world = World()
+    world.sources.apply([cluster("paris")])
+    async with running(world):
+        assert not world.sources.known
+        world.made["paris"].say()
+        assert world.sources.known
+        world.sources.apply([cluster("paris"), cluster("oslo", manifests="./mistyped")])
+        assert not world.sources.known
+        before = world.changes
+        await until(lambda: world.sources.known)
+        assert world.changes > before
+        assert not world.sources.statuses()["oslo"].known
+
+
+async def test_a_cluster_of_the_start_holds_back_until_it_is_known_wherever_it_moves() -> None:
+    world = World()
+    world.sources.apply([cluster("paris"), cluster("oslo", manifests="./mistyped")])
+    async with running(world):
+        world.made["paris"].say()
+        world.sources.apply([cluster("paris"), cluster("oslo")])
+        await holds(lambda: not world.sources.known, 0.2)
+        world.made["oslo"].say()
+        assert world.sources.known
 
 
 async def test_clusters_come_change_and_go() -> None:

@@ -13,6 +13,7 @@ from . import config as configuration
 from .config import Config, ConfigError
 
 LOOK_EVERY_MS = 50
+UNTOLD_MS = 2_000  # looked at so often without being told: some file systems tell nothing
 STILL_S = 0.1  # a part of a file is often valid YAML, and lacks a cluster
 STAYS = "the configuration before stays in use"
 # besides clusters and policies, which `Sources` and `PolicyWatch` exchange
@@ -59,13 +60,14 @@ class ConfigWatch:
             try:
                 async for _ in awatch(
                     folder, watch_filter=None, debounce=LOOK_EVERY_MS, step=LOOK_EVERY_MS, recursive=False,
-                    ignore_permission_denied=True,
+                    ignore_permission_denied=True, rust_timeout=UNTOLD_MS, yield_on_timeout=True,
                 ):  # fmt: skip
                     await self._look()
-            except (OSError, RuntimeError):
-                # the folder vanished, or the system has no watches left: look now and then instead
-                await asyncio.sleep(1)
-                await self._look()
+            except* (OSError, RuntimeError):
+                # the folder vanished, a name in it is no text, or the system has no watches left
+                pass
+            await asyncio.sleep(1)  # look now and then instead
+            await self._look()
 
     async def _look(self) -> None:
         before, digest = self._seen, _digest(self._path)

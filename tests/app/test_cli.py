@@ -104,7 +104,7 @@ async def test_services_are_one_a_line(capsys: pytest.CaptureFixture[str], repli
 
 async def test_endpoints_tell_their_state(capsys: pytest.CaptureFixture[str], replica: FakeReplica) -> None:
     _, out, _ = await answered(capsys, replica, "endpoints", "bookinfo/ratings:9080")
-    states = {line[1]: line[5:7] for line in words(out)[1:]}
+    states = {line[1]: line[4:6] for line in words(out)[1:]}
     assert states["10.0.0.1:9080"] == ["ready", "1"]
     assert states["10.0.0.3:9080"] == ["not", "ready"]
 

@@ -44,7 +44,7 @@ def show(answer: Mapping[str, Any], output: Format, table: Table) -> None:
         case Format.YAML:
             typer.echo(yaml_text(answer), nl=False)
         case Format.TABLE:
-            console().print(table(printable(dict(answer))))
+            console().print(table(printable(dict(answer))), crop=False)
 
 
 def printable(value: Any) -> Any:
@@ -70,7 +70,7 @@ def yaml_text(answer: Mapping[str, Any]) -> str:
 
 
 def console() -> Console:
-    """Where tables are printed: as wide as the terminal, and never cut when piped."""
+    """Where tables are printed: as wide as the terminal, and never folded when piped."""
     from rich.console import Console
 
     made = Console(highlight=False, emoji=False, markup=False)

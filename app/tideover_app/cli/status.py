@@ -41,10 +41,10 @@ def _asked(server: str) -> Document:
     return document(ask(server, lambda stub: stub.GetStatus, pb.GetStatusRequest()))
 
 
-def _table(answer: Document) -> RenderableType:
+def _table(answer: Document, *, fold: bool = False) -> RenderableType:
     from . import tables
 
-    return tables.status(answer, time.time())
+    return tables.status(answer, time.time(), fold=fold)
 
 
 def _watch(server: str) -> None:
@@ -53,13 +53,13 @@ def _watch(server: str) -> None:
 
     from . import tables
 
-    picture = _table(printable(_asked(server)))  # not reachable at the start: say so, and end
+    picture = _table(printable(_asked(server)), fold=True)  # not reachable at the start: say so, and end
     with Live(picture, console=console(), auto_refresh=False, vertical_overflow="crop") as live:
         live.refresh()
         while True:
             time.sleep(EVERY_S)
             try:
-                picture = _table(printable(_asked(server)))
+                picture = _table(printable(_asked(server)), fold=True)
             except Failure as failure:
                 if failure.code != Code.NOT_REACHABLE:
                     raise

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from .output import Document
+from .tables_rows import rows
 
 _FINE, _BAD, _DIM = "green", "red", "dim"
 MOST_LINES = 40  # of one part of the status; JSON has them all
 
 
-def status(answer: Document, now_s: float) -> RenderableType:
-    """Replicas, clusters, clients, what is failing over, what is refused."""
+def status(answer: Document, now_s: float, *, fold: bool = False) -> RenderableType:
+    """Replicas, clusters, clients, what is failing over, what is refused. `fold`: nothing beyond the edge."""
     counts, connections = answer["services"], answer["clients"]
     parts: list[RenderableType] = [
         rows(
@@ -25,16 +25,18 @@ def status(answer: Document, now_s: float) -> RenderableType:
                 [r["name"], r["region"] or "-", r["version"], _ago(r["startedAt"], now_s), _readiness(r)]
                 for r in answer["replicas"]
             ),
+            fold=fold,
         ),
         rows(
             ("CLUSTER", "NETWORK", "LOCALITY", "SERVICES", "ENDPOINTS", "READY", "KNOWN"),
             (
                 [
-                    c["name"], c["network"] or "-", c["locality"] or "-", c["services"], c["endpoints"],
+                    c["name"], c["network"] or "-", _place(c["locality"]), c["services"], c["endpoints"],
                     c["readyEndpoints"], _freshness(c, now_s),
                 ]
                 for c in answer["clusters"]
             ),
+            fold=fold,
         ),
         Text(
             f"{_many(counts['services'], 'service')}, {_many(counts['endpoints'], 'endpoint')}, "
@@ -51,6 +53,7 @@ def status(answer: Document, now_s: float) -> RenderableType:
                     [f"{f['service']}:{f['port']}", f["cluster"], f["locality"], f["cause"]]
                     for f in answer["failingOver"][:MOST_LINES]
                 ),
+                fold=fold,
             )
         )
         parts += _rest(answer["failingOver"])
@@ -104,13 +107,17 @@ def services(answer: Document) -> RenderableType:
 
 
 def endpoints(answer: Document) -> RenderableType:
-    """One endpoint a line."""
+    """One endpoint a line; its network only where there are several."""
+    several = len({e["network"] for e in answer["endpoints"]}) > 1
     return rows(
-        ("PORT", "ENDPOINT", "CLUSTER", "NETWORK", "LOCALITY", "STATE", "WEIGHT", "POD", "NODE"),
+        (
+            "PORT", "ENDPOINT", "CLUSTER", *(["NETWORK"] if several else []),
+            "LOCALITY", "STATE", "WEIGHT", "POD", "NODE",
+        ),
         (
             [
-                e["servicePort"], address(e), e["cluster"], e["network"], e["locality"], _state(e),
-                e["weight"], e["pod"] or "-", e["node"] or "-",
+                e["servicePort"], address(e), e["cluster"], *([e["network"]] if several else []),
+                _place(e["locality"]), _state(e), e["weight"], e["pod"] or "-", e["node"] or "-",
             ]
             for e in answer["endpoints"]
         ),
@@ -125,7 +132,7 @@ def clients(answer: Document) -> RenderableType:
             [
                 c["id"],
                 Text(c["vantage"]["cluster"] or "unknown vantage", style=_BAD if c["unknownVantage"] else ""),
-                c["vantage"]["locality"],
+                _place(c["vantage"]["locality"]),
                 c["vantage"]["namespace"] or "-",
                 c["userAgent"] or "-",
                 " ".join(f"{_short(s['type'])}:{s['sent']}" for s in c["subscriptions"]) or "-",
@@ -172,15 +179,9 @@ def address(endpoint: Document) -> str:
     return f"[{host}]:{endpoint['port']}" if ":" in host else f"{host}:{endpoint['port']}"
 
 
-def rows(titles: Sequence[str], lines: Iterable[Sequence[object]]) -> Table:
-    """A plain table: titles, no lines."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in titles:
-        # the last one tells why, in words; only that may take several lines, as far as there is room
-        table.add_column(title, overflow="fold", no_wrap=title != titles[-1])
-    for row in lines:
-        table.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in row))
-    return table
+def _place(locality: str) -> str:
+    """`region/zone/subzone`; a dash where nothing is said."""
+    return locality if locality.strip("/") else "-"
 
 
 def _readiness(replica: Document) -> Text:

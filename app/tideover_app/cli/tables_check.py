@@ -6,7 +6,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from .output import Document
-from .tables import problems, rows
+from .tables import problems
+from .tables_rows import rows
 
 
 def check(answer: Document) -> RenderableType:

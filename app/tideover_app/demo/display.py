@@ -6,7 +6,7 @@ import asyncio
 import io
 import time
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -15,6 +15,7 @@ from .live import View, line
 from .promises import Take
 
 REDRAW_S = 0.25
+_WIDE, _HIGH = 100, 32  # a terminal with less is shown less
 _SVG_WIDTH = 116
 
 
@@ -25,18 +26,29 @@ class Display:
         self.view = view
         self.console = console
         self.redraws = console.is_terminal and not console.is_dumb_terminal
+        self._scenes_over = False
+        self._live: Live | None = None
 
     async def run(self) -> None:
         """Redraw until cancelled. Elsewhere than on a terminal nothing is redrawn."""
         if not self.redraws:
             return
         with Live(console=self.console, auto_refresh=False, vertical_overflow="crop") as live:
+            self._live = live
             try:
                 while True:
-                    live.update(self.view.draw(time.monotonic()), refresh=True)
+                    live.update(self._drawn(), refresh=True)
                     await asyncio.sleep(REDRAW_S)
             finally:
-                live.update(self.view.draw(time.monotonic()), refresh=True)
+                live.update(self._drawn(), refresh=True)
+
+    def _drawn(self) -> RenderableType:
+        part = self.view.now if self._scenes_over else self.view.draw
+        return part(time.monotonic(), tight=self._tight)
+
+    @property
+    def _tight(self) -> bool:
+        return self.console.width < _WIDE or self.console.height < _HIGH
 
     def tell(self, text: str) -> None:
         """News: a line of the picture, or a line."""
@@ -51,7 +63,12 @@ class Display:
             self._print(line(promises.result(take, self.view.calls, time.monotonic())))
 
     def hint(self, text: str) -> None:
-        """What a user can do now; on a terminal it stands above the picture, to copy from."""
+        """What a user can do now. On a terminal it stands, like the scenes that are over, above what is
+        redrawn: to copy from, and on a small one to be seen at all."""
+        if self._live is not None:
+            self._scenes_over = True
+            self._live.update(self._drawn(), refresh=True)  # first small, so that there is room above it
+            self.console.print(self.view.table(time.monotonic(), tight=self._tight))
         self._print(text)
 
     def _print(self, text: str) -> None:

@@ -22,6 +22,8 @@ STYLES = {HOME: "cyan", AWAY: "yellow", "": "red"}
 _QUIET = "bright_black"
 _NOW_S = 0.5  # what "now" averages over
 _HISTORY_S, _HISTORY_BIN_S = 30.0, 0.5
+_NEWS, _TIGHT_NEWS = 6, 4  # lines
+_BAR = 6  # characters
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -33,7 +35,7 @@ class View:
     takes: list[Take]
     calls: list[Call]
     began_s: float
-    news: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=6))
+    news: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_NEWS))
     judged: dict[str, Result] = field(default_factory=dict)
 
     def tell(self, text: str) -> None:
@@ -50,27 +52,33 @@ class View:
             found.append(self.judged[letter])
         return found
 
-    def draw(self, now_s: float) -> RenderableType:
-        """The whole display."""
-        return Group(self._table(now_s), self._traffic(now_s), self._news())
+    def draw(self, now_s: float, *, tight: bool = False) -> RenderableType:
+        """The whole display; `tight` is for a terminal of 80 columns and 24 lines."""
+        return Group(self.table(now_s, tight=tight), self.now(now_s, tight=tight))
 
-    def _table(self, now_s: float) -> Table:
+    def now(self, now_s: float, *, tight: bool = False) -> RenderableType:
+        """What changes all the time: where the calls go, and the news."""
+        return Group(self._traffic(now_s), self._news(_TIGHT_NEWS if tight else _NEWS))
+
+    def table(self, now_s: float, *, tight: bool = False) -> Table:
+        """The scenes, one a line."""
         table = Table(
             title="tideover demo: two clusters, real Envoys, faults one after another",
             title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
+            show_edge=not tight,
         )  # fmt: skip
         table.add_column("", no_wrap=True)
         table.add_column("scene")
         table.add_column("served from", no_wrap=True)
-        for name in ("calls", "failed", "cut", "retried", "moved in"):
+        for name in ("calls", "failed", "cut", *(() if tight else ("retried",)), "moved in"):
             table.add_column(name, justify="right", no_wrap=True)
         rows = zip(self.takes, self.results(now_s), strict=True)
-        done = {take.scene.letter: self._row(take, result, now_s) for take, result in rows}
+        done = {take.scene.letter: self._row(take, result, now_s, tight) for take, result in rows}
         for scene in self.scenes:
             table.add_row(*done.get(scene.letter, [Text(), Text(_title(scene), _QUIET)]))
         return table
 
-    def _row(self, take: Take, result: Result, now_s: float) -> list[RenderableType]:
+    def _row(self, take: Take, result: Result, now_s: float, tight: bool) -> list[RenderableType]:
         over = take.ended_s is not None
         title = Text(_title(take.scene), "default" if over else "bold")
         if over and result.broken:
@@ -79,15 +87,15 @@ class View:
         return [
             Text("✔" if result.kept else "✘", "green" if result.kept else "red") if over else Text("…"),
             title,
-            self._served(take, result.moved_s, now_s),
+            self._served(take, result.moved_s, now_s, 0 if tight else _BAR),
             Text(str(numbers.calls)),
             Text(str(numbers.failed), "red" if numbers.failed else "green"),
             Text(str(numbers.cut), "yellow" if numbers.cut else ""),
-            Text(str(take.retried)),
+            *(() if tight else (Text(str(take.retried)),)),
             Text("" if result.moved_s is None else f"{result.moved_s:.2f} s"),
         ]
 
-    def _served(self, take: Take, moved_s: float | None, now_s: float) -> Text:
+    def _served(self, take: Take, moved_s: float | None, now_s: float, bar: int) -> Text:
         """A bar of where the calls in question were served: just now, or from when they moved to the end."""
         if take.changed_s is None:
             begin_s, end_s = take.began_s, now_s
@@ -96,7 +104,7 @@ class View:
         else:
             begin_s, end_s = take.changed_s + (moved_s or 0.0), take.until_s
         calls = [c for c in ended_between(self.calls, begin_s, end_s) if take.scene.scope.holds(c)]
-        return share_bar(served_share(calls))
+        return share_bar(served_share(calls), bar)
 
     def _traffic(self, now_s: float) -> Panel:
         """For each service: where the callers in paris are served, over the last half minute."""
@@ -118,21 +126,21 @@ class View:
         title = f"calls from {HOME}, last {_HISTORY_S:.0f} s"
         return Panel(lines, title=title, title_align="left", border_style=_QUIET, expand=False)
 
-    def _news(self) -> Text:
-        lines = [f"{at_s:6.1f} s  {text}" for at_s, text in self.news]
+    def _news(self, most: int) -> Text:
+        lines = [f"{at_s:6.1f} s  {text}" for at_s, text in list(self.news)[-most:]]
         return Text("\n".join(lines), _QUIET)
 
 
-def share_bar(share: dict[str, float]) -> Text:
+def share_bar(share: dict[str, float], length: int = _BAR) -> Text:
     """`██████ paris 100 %`: a bar whose parts are the places."""
     bar = Text()
     places = [place for place in STYLES if share.get(place)]
     for place in places:
-        bar.append("█" * round(6 * share[place]), STYLES[place])
+        bar.append("█" * round(length * share[place]), STYLES[place])
     for place in places:
         percent = 100 * share[place]
         shown = f"{percent:.0f}" if percent == 100 or 1 <= percent <= 99 else f"{percent:.1f}"
-        bar.append(f" {place or 'failed'} {shown} %", STYLES[place])
+        bar.append(f"{' ' if bar else ''}{place or 'failed'} {shown} %", STYLES[place])
     return bar
 
 

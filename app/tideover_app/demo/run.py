@@ -158,6 +158,7 @@ def hint(stage: Stage) -> str:
     manifest = shown(plan.manifests(home.name) / "ratings.yaml")
     return "\n".join(
         [
+            "It goes on. Try this in another terminal, in this folder:",
             f"export TIDEOVER_SERVER={server}",
             f"{tideover} status --watch",
             f"{tideover} explain {NAMESPACE}/ratings --from {place} --cluster {home.name}",

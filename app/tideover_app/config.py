@@ -188,7 +188,9 @@ def _flaw(written: Written, error: dict[str, Any]) -> Flaw:
     message = {
         "extra_forbidden": "unknown key",
         "missing": "is missing",
-    }.get(error["type"], error["msg"].removeprefix("Value error, "))
+        "model_type": "should be a mapping of keys",
+        "tuple_type": "should be a list",
+    }.get(error["type"], error["msg"].removeprefix("Value error, ").removeprefix("Input "))
     return written.flaw(message, *error["loc"])
 
 

@@ -67,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
     except Failure as failure:
         return _bad_end(failure.code, failure.message)
     except typer.TyperException as error:
-        message = error.format_message()
+        message = error.format_message().replace(" Value error, ", " ")  # pydantic's words, not ours
         if "\n" in message:  # no command given: the help is the message
             typer.echo(message, err=True)
             return Code.WRONG_USE

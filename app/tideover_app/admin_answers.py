@@ -128,9 +128,15 @@ def client(seen: Seen, request: pb.ShowClientRequest) -> pb.ClientList:
     return pb.ClientList(clients=[_client(one, seen.world, whole=True) for one in chosen])
 
 
-def explanation(world: World, request: pb.ExplainRequest) -> pb.Explanation:
+def explanation(
+    world: World, sources: Mapping[str, SourceStatus], request: pb.ExplainRequest
+) -> pb.Explanation:
     """What that vantage is sent. UnknownError, or ValueError."""
     said = request.vantage
+    source = sources.get(said.cluster)
+    if source is not None and said.cluster not in world.clusters:
+        reason = f": {source.reason}" if source.reason else ""
+        raise UnknownError(f"cluster {said.cluster!r} is not known yet{reason}")
     vantage = Vantage(
         locality=Locality.parse(said.locality),
         cluster=said.cluster,

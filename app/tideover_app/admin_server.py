@@ -88,7 +88,8 @@ class _Admin(admin_pb2_grpc.AdminServicer):  # type: ignore[misc]  # generated c
         return await _answered(context, answers.client, answers.Seen.of(self._replica), request)
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.Explanation:  # noqa: N802
-        return await _answered(context, answers.explanation, self._replica.world.value, request)
+        sources = dict(self._replica.sources())
+        return await _answered(context, answers.explanation, self._replica.world.value, sources, request)
 
     async def ListEvents(  # noqa: N802
         self, request: pb.ListEventsRequest, context: Context

@@ -22,6 +22,17 @@ def bereft(world: World, aims: Sequence[Aim]) -> tuple[World, tuple[str, ...]]:
     return (without(world, aims) if aims else world), remarks
 
 
+def odd_place(world: World, place: Locality) -> Iterator[str]:
+    """A remark on a vantage in a region or zone where nothing is: most likely a typing mistake."""
+    places = _localities(world)
+    regions = {one.region for one in places} - {""}
+    zones = {one.zone for one in places if one.region == place.region} - {""}
+    if place.region and place.region not in regions:
+        yield f"--from {place}: nothing is in a region {place.region}{like(place.region, regions)}"
+    elif place.zone and place.zone not in zones:
+        yield f"--from {place}: nothing is in a zone {place.zone} of {place.region}{like(place.zone, zones)}"
+
+
 def _named(world: World, aim: Aim) -> Iterator[tuple[str, str, Collection[str]]]:
     """What the aim names, by kind, with all the names that there are of that kind."""
     if aim.cluster is not None:

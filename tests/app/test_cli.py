@@ -207,6 +207,15 @@ async def test_events_are_one_line_each(capsys: pytest.CaptureFixture[str], repl
     assert words(out)[0][1:] == ["ServiceFailingOver", "Service", "bookinfo/ratings:", "bookinfo/ratings"]
 
 
+async def test_explain_tells_a_cluster_that_is_not_known_yet_from_one_that_is_not_configured(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica
+) -> None:
+    replica.freshness = {"rome": SourceStatus("rome", known=False, reason="clusters/rome does not exist")}
+    code, _, err = await answered(capsys, replica, "explain", "bookinfo/ratings", "--cluster", "rome")
+    assert code == 1
+    assert err == "tideover: cluster 'rome' is not known yet: clusters/rome does not exist\n"
+
+
 async def test_followed_events_come_as_they_happen_until_interrupted(replica: FakeReplica) -> None:
     async with serving(replica) as address:
         process = await asyncio.create_subprocess_exec(

@@ -187,6 +187,32 @@ def test_a_target_that_holds_nothing_is_remarked(capsys: pytest.CaptureFixture[s
     assert "takes nothing away" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("place", "remark"),
+    [
+        ("eu-wset", "nothing is in a region eu-wset; did you mean eu-west?"),
+        ("eu-west/eu-west-x", "nothing is in a zone eu-west-x of eu-west"),
+        ("eu-west/eu-west-a/rack-9", ""),
+    ],
+)
+def test_a_vantage_where_nothing_is_gets_a_remark(
+    capsys: pytest.CaptureFixture[str], setup: Setup, place: str, remark: str
+) -> None:
+    line = ["simulate", "-c", str(setup.config), "--service", "bookinfo/ratings", "--from", place]
+    assert run(line) == 0
+    err = capsys.readouterr().err
+    assert remark in err
+    assert bool(remark) == bool(err)
+
+
+def test_the_table_says_what_was_taken_away(capsys: pytest.CaptureFixture[str], setup: Setup) -> None:
+    line = ["simulate", "-c", str(setup.config), "--service", "bookinfo/ratings", *FROM_PARIS]
+    assert run([*line, "--without", "cluster/paris", "--without", "cluster/dublin"]) == 0
+    out = capsys.readouterr().out
+    assert "taken away: cluster/paris and cluster/dublin" in out
+    assert "no endpoint: nothing else is there" in out
+
+
 def test_a_cluster_that_cannot_be_read_is_no_failover(
     capsys: pytest.CaptureFixture[str], setup: Setup
 ) -> None:

@@ -50,7 +50,7 @@ def simulate_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how
         raise wrong_use(f"--without: {error}") from None
 
     from tideover_app.explain import Asked, UnknownError, answer
-    from tideover_app.simulate import bereft
+    from tideover_app.simulate import bereft, odd_place
 
     try:
         asked = Asked.parse(service)
@@ -59,6 +59,7 @@ def simulate_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how
     world = _world(config)
     try:
         left, remarks = bereft(world, aims)
+        remarks = (*remarks, *odd_place(world, vantage.locality))
         explanation = answer(left, asked, vantage)
     except UnknownError as error:
         raise Failure(Code.NO, str(error)) from None
@@ -66,7 +67,7 @@ def simulate_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how
         typer.echo(f"tideover: {remark}", err=True)
     from . import tables_explain
 
-    show(explanation, output, tables_explain.explanation)
+    show(explanation, output, lambda shown: tables_explain.explanation(shown, without or ()))
 
 
 def _world(path: Path) -> World:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -16,13 +16,18 @@ MOST_ENDPOINTS = 25  # of one locality; JSON has them all
 _HEALTH = {"HEALTHY": "green", "UNHEALTHY": "red", "DRAINING": "yellow"}
 
 
-def explanation(answer: Document) -> RenderableType:
-    """Priorities in the order in which traffic takes them, then what is left out."""
+def explanation(answer: Document, without: Sequence[str] = ()) -> RenderableType:
+    """Priorities in the order in which traffic takes them, then what is left out. `without`: what
+    `simulate` took away."""
     parts: list[RenderableType] = [*_head(answer)]
+    if without:
+        parts.append(Text(f"taken away: {' and '.join(without)}", style="yellow"))
     if not answer["priorities"]:
         why = (
             "all there is must be left out, see below"
             if answer.get("leftOut")
+            else "nothing else is there"
+            if without
             else "the facts of every cluster say that there is none"
         )
         parts.append(Text(f"no endpoint: {why}", style="red"))
@@ -48,7 +53,7 @@ def _head(answer: Document) -> Iterator[Text]:
     subset = f"#{answer['subset']}" if answer.get("subset") else ""
     title = Text(f"{answer['service']}:{answer['port']}{subset}", style="bold")
     title.append(
-        f" as seen from {vantage['locality']} in cluster {vantage['cluster'] or '(unknown)'}, "
+        f" as seen from {vantage['locality']} in cluster {vantage['cluster'] or '(not said)'}, "
         f"network {vantage['network']}",
         style="not bold",
     )

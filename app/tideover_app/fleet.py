@@ -52,9 +52,9 @@ class Fleet:
         """A client said who it is."""
         self.totals.opened += 1
         self._open[stream_id] = _Open(peer, client, stream, self._clock())
-        place = f"{client.vantage.locality}" if client.vantage.locality.region else "an unknown place"
+        place = f" at {client.vantage.locality}" if client.vantage.locality.region else ""
         cluster = client.vantage.cluster or "an unknown cluster"
-        message = f"{client.user_agent or 'a client'} from {peer} at {place} in {cluster}"
+        message = f"{client.user_agent or 'a client'} from {peer}{place} in {cluster}"
         self._journal.add(Kind.CLIENT_OPENED, _named(client), message)
         if client.problems:
             self._changed()

@@ -115,4 +115,4 @@ def test_events_of_unknown_streams_harm_nobody(seen: Seen) -> None:
 def test_a_client_without_a_name_and_place_is_shown_as_such(seen: Seen) -> None:
     seen.open(id="", vantage=Vantage(), user_agent="")
     assert seen.told[0].object == "Client without a name"
-    assert seen.told[0].message == "a client from ipv4:10.0.0.1:5 at an unknown place in an unknown cluster"
+    assert seen.told[0].message == "a client from ipv4:10.0.0.1:5 in an unknown cluster"

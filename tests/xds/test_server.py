@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -333,6 +333,20 @@ async def test_stop_ends_every_stream_with_ok_and_tells() -> None:
             await serving.server.stop(5)
         assert set(serving.heard.ended.values()) == {"the server stops"}
         assert serving.server.streams == 0
+
+
+@pytest.mark.parametrize("second", ["the end", "a mistake"])
+async def test_an_end_that_comes_during_the_first_response_is_told_to_the_client(second: str) -> None:
+    async with serving_xds(two_clusters()) as serving, delta_client(serving.port, node("hasty")) as client:
+        await client.subscribe(CDS)
+        if second == "the end":
+            await client._call.done_writing()
+        else:
+            await client.send("")
+        with suppress(EOFError, grpc.aio.AioRpcError):
+            await client.receive()  # the response may have been first
+        wanted = {"the end": grpc.StatusCode.OK, "a mistake": grpc.StatusCode.INVALID_ARGUMENT}
+        assert await client.status() is wanted[second]
 
 
 async def test_a_client_that_breaks_off_is_closed_once() -> None:

@@ -62,6 +62,8 @@ class ServedStream:
         writer = asyncio.create_task(self._write_to_the_end())
         reason = "the client cancelled it or its connection broke"
         try:
+            # before the first response: grpc would send them once more when that is cut short by the end
+            await self._context.send_initial_metadata(())
             refused = await self._read()
             reason = f"{refused.code}: {refused.message}" if refused else "the client closed it"
         except asyncio.CancelledError:

@@ -59,6 +59,16 @@ def test_every_error_of_the_file_names_line_and_key(capsys: pytest.CaptureFixtur
     assert "has errors" in table
 
 
+@pytest.mark.parametrize("text", ["", "clusters: []\n"])
+def test_a_configuration_without_clusters_is_a_problem(
+    capsys: pytest.CaptureFixture[str], setup: Setup, text: str
+) -> None:
+    setup.config.write_text(text)
+    code, document, table = checked(capsys, setup)
+    assert (code, [p["message"] for p in document["problems"]]) == (0, ["names no cluster"])
+    assert "nobody is sent anything" in table
+
+
 def test_a_configuration_that_is_not_there_is_the_answer_no(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tideover_app.check import Document, Source, checked
+from tideover_core.model import Problem
 
 from .failure import Code
 from .local import DEFAULT_CONFIG, ConfigFile
@@ -50,7 +51,13 @@ def _checked(path: Path) -> Document:
     ]
     if config.policies is not None:
         sources.append(Source("policies", str(config.policies), offline.policies))
-    return checked(str(path), errors, sources, offline.problems)
+    problems = offline.problems
+    if not config.clusters:
+        problems = (
+            Problem("Configuration", "names no cluster", "nobody is sent anything", str(path)),
+            *problems,
+        )
+    return checked(str(path), errors, sources, problems)
 
 
 def _unusable_tls(config: Config) -> Iterator[Flaw]:

@@ -153,6 +153,14 @@ async def test_a_file_whose_name_is_no_text_does_not_end_the_watch(folder: Clust
             await until(lambda n=number: ready(paris) is bool(n % 2))
 
 
+async def test_a_path_that_no_system_call_takes_is_a_status(tmp_path: Path) -> None:
+    """As is one in a folder that nobody may look into, which root cannot try."""
+    paris = source(tmp_path / ("x" * 300))
+    async with running(paris):
+        await until(lambda: "cannot be read: File name too long" in paris.status.value.reason)
+        await holds(lambda: not paris.status.value.known, 0.3)
+
+
 async def test_a_single_file_that_is_replaced_is_followed(tmp_path: Path) -> None:
     folder = ClusterFolder(tmp_path)
     write(folder, ready=True)

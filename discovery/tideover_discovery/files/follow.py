@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ class _Spot:
 
 
 def _spot(path: Path) -> _Spot:
-    below = path.is_dir()
+    below = os.path.isdir(path)  # False also where nobody may look; Path.is_dir raises there
     folder = path if below else path.parent
     try:
         status = folder.stat()

@@ -15,6 +15,7 @@ REVIEWS = ServiceKey("bookinfo", "reviews")
 GOOD = [service("ratings"), endpoint_slice("ratings", [Place("10.0.0.1"), Place("10.0.0.2")])]
 BROKEN_SLICE = {**GOOD[1], "endpoints": "none"}
 ODD_SLICE = {**GOOD[1], "addressType": "IPV4"}
+ODD_PORT = {**GOOD[1], "ports": [{"name": "http", "port": 90800}]}
 
 
 class Files:
@@ -42,7 +43,9 @@ def addresses(found: ClusterFacts, key: ServiceKey = RATINGS) -> list[str]:
     return [e.address for e in found.services[key].endpoints[9080]]
 
 
-@pytest.mark.parametrize(("broken", "word"), [(BROKEN_SLICE, "endpoints"), (ODD_SLICE, "addressType")])
+@pytest.mark.parametrize(
+    ("broken", "word"), [(BROKEN_SLICE, "endpoints"), (ODD_SLICE, "addressType"), (ODD_PORT, "ports[0].port")]
+)
 def test_a_broken_object_keeps_its_last_good_version_and_the_others_change(broken: object, word: str) -> None:
     files = Files()
     files.read(a=dump(*GOOD, service("reviews")))

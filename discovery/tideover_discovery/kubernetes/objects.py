@@ -7,9 +7,9 @@ Unknown fields of Kubernetes' own kinds are skipped: they say nothing about traf
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 SERVICE_NAME = "kubernetes.io/service-name"
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")
@@ -115,7 +115,7 @@ class SliceEndpoint(Shape, frozen=True):
 class SlicePort(Shape, frozen=True):
     """One of EndpointSlice.ports; `name` is the Service port's name."""
 
-    port: int | None = None
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     name: str | None = None
     protocol: str | None = None
 

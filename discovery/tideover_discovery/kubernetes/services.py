@@ -108,8 +108,8 @@ def _endpoints(
             number = by_name.get(port.name or "")
             if number is None:
                 refuse(f"its port {port.name or ''!r} is no TCP port of the Service", "that port is ignored")
-            elif port.port is None or not 1 <= port.port <= 65535:
-                refuse(f"its port {port.name or ''!r} has no usable number", "that port is ignored")
+            elif port.port is None:
+                refuse(f"its port {port.name or ''!r} has no number", "that port is ignored")
             else:
                 gathering.add(body, port, found[number])
     return {number: tuple(sorted(there.values(), key=_by_address)) for number, there in found.items()}

@@ -132,6 +132,14 @@ def test_what_is_not_said_is_left_out_of_the_node(capsys: pytest.CaptureFixture[
     assert node == {"id": "x", "cluster": "unknown", "locality": {}, "metadata": {"HTTP_PORT": 15001}}
 
 
+@pytest.mark.parametrize("kind", ["envoy", "grpc"])
+def test_a_client_in_no_cluster_is_remarked(capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    assert run(["bootstrap", kind]) == 0
+    assert "does not know where this client stands" in capsys.readouterr().err
+    assert run(["bootstrap", kind, "--cluster", "paris"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_host_names_are_resolved_and_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bootstrap", "envoy", "--server", "tideover.example:18000"]) == 0
     captured = capsys.readouterr()

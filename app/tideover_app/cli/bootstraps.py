@@ -93,6 +93,7 @@ def envoy_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how ty
         _write_secrets(secrets_folder.absolute(), wanted.tls)
     if any(not one.is_address for group in wanted.servers for one in group):
         _say("host names are resolved by DNS: a changed record does not move an open stream")
+    _remark_unplaced(wanted)
     _print(envoy(wanted, options))
 
 
@@ -121,12 +122,19 @@ def grpc_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how typ
         locality=_read(Locality.parse, locality),
         labels=_labels(label or ()),
     )
-    _print(_read(grpc, _secured(wanted, ca, cert, key, "")))
+    made = _read(grpc, _secured(wanted, ca, cert, key, ""))
+    _remark_unplaced(wanted)
+    _print(made)
 
 
 def add_to(program: typer.Typer) -> None:
     """Make `bootstrap` a command of `program`."""
     program.add_typer(commands, name="bootstrap")
+
+
+def _remark_unplaced(wanted: Bootstrap) -> None:
+    if not wanted.cluster:
+        _say("without --cluster the control plane does not know where this client stands")
 
 
 def _read(parse: Callable[[A], T], given: A) -> T:

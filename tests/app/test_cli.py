@@ -358,7 +358,7 @@ async def test_help_names_every_command_of_the_contract_and_no_reader_is_no_erro
     for name in ("run", "demo", "check", "bootstrap", "status", "services", "endpoints", "clients", "events",
                  "explain", "simulate", "config"):  # fmt: skip
         assert f"\n  {name} " in answer.out
-    line = f"{TIDEOVER} bootstrap envoy | true"
+    line = f"{TIDEOVER} bootstrap envoy --cluster paris --namespace bookinfo | true"
     process = await asyncio.create_subprocess_shell(line, stderr=asyncio.subprocess.PIPE)
     _, err = await asyncio.wait_for(process.communicate(), 20)
     assert err == b""

@@ -26,6 +26,9 @@ class Deaf:
     def peer(self) -> str:
         return "test"
 
+    async def send_initial_metadata(self, _metadata: object) -> None:
+        pass
+
     async def read(self) -> bytes:
         if not self.requests:
             await asyncio.Event().wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ def conflicts_of_services(
         kept.setdefault(problem.object, []).append(problem)
     found: list[Problem] = []
     for key, service in services.items():
-        if len(service.parts) < 2:
+        if len(service.parts) < 2 and not any(part.contested for part in service.parts):
             continue
         if known.get(key) is service:
             found += kept.get(f"Service {key}", []) if kept else []
@@ -32,6 +33,7 @@ def conflicts_of_services(
             found += _ports_that_differ(service)
             found += _traffic_distributions(service)
             found += _addresses_claimed_twice(service)
+            found += _pods_of_others(service)
     return tuple(found)
 
 
@@ -122,6 +124,24 @@ def _addresses_claimed_twice(service: Service) -> Iterable[Problem]:
             f"Service {service.key}",
             f"{address}:{number}{more} on network {network} is claimed by clusters {owner} and {other}",
             f"each client gets its own cluster's, others get {owner}'s; two networks would tell them apart",
+        )
+
+
+def _pods_of_others(service: Service) -> Iterable[Problem]:
+    """Addresses at which another cluster has a pod of another service."""
+    holders = Counter(address for part in service.parts for address in part.contested)
+    for part in service.parts:
+        lone = [address for address in part.contested if holders[address] == 1]
+        if not lone:
+            continue
+        network, address, number = min(lone)
+        more = f" (and {len(lone) - 1} more)" if len(lone) > 1 else ""
+        others = ", ".join(name for name in part.contested[min(lone)] if name != part.cluster)
+        where = f"{address}:{number}{more} of cluster {part.cluster}, network {network},"
+        yield Problem(
+            f"Service {service.key}",
+            f"{where} is also a pod of another service in {others}",
+            "each client gets its own cluster's; two networks would tell them apart",
         )
 
 

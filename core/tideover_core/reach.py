@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .assignment import Health, LeftOut, Placed
@@ -122,12 +122,20 @@ def _refused(endpoint: Endpoint, part: Part, own: Part | None, asked: Asked, van
     """Why one endpoint is not for this vantage; "" when it is."""
     if endpoint.network != vantage.network:
         return f"no path: network {endpoint.network} has no gateway here"
+    claimants = part.contested.get(endpoint.key, ())
+    if claimants and part.cluster != (winner := _winner(claimants, vantage)):
+        return _claimed_by(winner)
     if asked.scope is not Scope.ANYWHERE and not _in_scope(endpoint, asked.scope, vantage):
         return f"scope {asked.scope} ({asked.scope_cause}) keeps traffic from {endpoint.locality}"
     local = part.facts.internal_traffic_local or (own is not None and own.facts.internal_traffic_local)
     if local and (endpoint.cluster != vantage.cluster or not vantage.node or endpoint.node != vantage.node):
         return f"internalTrafficPolicy Local: not on this client's node ({vantage.node or 'unknown'})"
     return ""
+
+
+def _winner(claimants: Sequence[str], vantage: Vantage) -> str:
+    """Whose pod a client reaches at an address: its own cluster's, else as good a guess as any."""
+    return vantage.cluster if vantage.cluster in claimants else claimants[0]
 
 
 def _in_scope(endpoint: Endpoint, scope: Scope, vantage: Vantage) -> bool:
@@ -145,4 +153,8 @@ def _in_scope(endpoint: Endpoint, scope: Scope, vantage: Vantage) -> bool:
 def _claimed(winner: Endpoint, loser: Endpoint) -> str:
     if winner.cluster == loser.cluster:
         return "listed twice"
-    return f"cluster {winner.cluster} claims the same address, and counts first here"
+    return _claimed_by(winner.cluster)
+
+
+def _claimed_by(cluster: str) -> str:
+    return f"cluster {cluster} claims the same address, and counts first here"

@@ -12,6 +12,7 @@ from enum import StrEnum
 from operator import is_
 from typing import Any, TypeVar
 
+from .claims import NO_CLAIMS, Address, Claims, changes, claimants, of_service, renewed
 from .conflicts import conflicts_of_rules, conflicts_of_services
 from .model import ClusterFacts, Endpoint, Locality, Problem, ServiceFacts, ServiceKey, ServicePort, Vantage
 from .policy import DestinationRule, FailoverPolicy, age
@@ -55,6 +56,8 @@ class Part:
     facts: ServiceFacts
     presence: Mapping[int, Presence] = field(default_factory=dict)
     exported: bool = True  # False: with `sameness: exported`, not for clients of other clusters
+    # addresses of its pods that other clusters claim too, with all claimants (see `claims.py`)
+    contested: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class World:
     complete: bool = True
     problems: tuple[Problem, ...] = ()
     sameness: Sameness = Sameness.ALL
+    claims: Claims = NO_CLAIMS
 
 
 Presences = Mapping[tuple[str, ServiceKey], Mapping[int, Presence]]
@@ -118,7 +122,11 @@ def merge(
     before = previous or World()
     ordered = sorted(clusters, key=lambda facts: (facts.cluster, facts.generation))
     by_name = {facts.cluster: facts for facts in ordered}
-    services = _services(by_name, mesh, presences or {}, before)
+    touched = _touched(by_name, mesh, presences or {}, before)
+    claims = renewed(before.claims, changes(before.clusters, by_name, touched))
+    if claims.contested is not before.claims.contested:
+        touched |= claimants(by_name, claims.contested.keys() ^ before.claims.contested.keys())
+    services = _services(by_name, presences or {}, before, Look(touched, mesh, claims))
     rules = _union(before.destination_rules, [*_all(by_name, "destination_rules"), *mesh.destination_rules])
     policies = _union(
         before.failover_policies, [*_all(by_name, "failover_policies"), *mesh.failover_policies]
@@ -132,6 +140,7 @@ def merge(
         complete=complete,
         problems=_problems(services, rules, policies, before),
         sameness=mesh.sameness,
+        claims=claims,
     )
     return previous if previous is not None and _same(now, previous) else now
 
@@ -154,18 +163,32 @@ def located(world: World, vantage: Vantage) -> Vantage:
     return replace(vantage, locality=locality, network=network)
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The services to look at again, and what counts for all of them."""
+
+    touched: set[ServiceKey]
+    mesh: Mesh
+    claims: Claims
+
+
 def _services(
-    clusters: Mapping[str, ClusterFacts], mesh: Mesh, presences: Presences, before: World
+    clusters: Mapping[str, ClusterFacts], presences: Presences, before: World, look: Look
 ) -> Mapping[ServiceKey, Service]:
     """All services; only those that some cluster touched are looked at again."""
     changed: dict[ServiceKey, Service] = {}
     gone: list[ServiceKey] = []
-    for key in _touched(clusters, mesh, presences, before):
+    for key in look.touched:
         parts = [
-            Part(name, found, presences.get((name, key), NO_PRESENCE), exported)
+            Part(
+                cluster=name,
+                facts=found,
+                presence=presences.get((name, key), NO_PRESENCE),
+                exported=look.mesh.sameness is Sameness.ALL or key in facts.exports,
+                contested=of_service(look.claims, found),
+            )
             for name, facts in clusters.items()
             if (found := facts.services.get(key)) is not None
-            for exported in [mesh.sameness is Sameness.ALL or key in facts.exports]
         ]
         if not parts:
             gone.append(key)
@@ -230,7 +253,7 @@ def _part(part: Part, before: Part | None) -> Part:
         return part
     same_facts = before.facts is part.facts or before.facts == part.facts
     same_presence = before.presence is part.presence or before.presence == part.presence
-    return before if same_facts and same_presence else part
+    return before if same_facts and same_presence and before.contested == part.contested else part
 
 
 def union_ports(parts: Iterable[Part]) -> tuple[ServicePort, ...]:

@@ -173,6 +173,20 @@ def test_a_changed_endpoint_names_its_assignment_only() -> None:
         assert got(view, url, name) is before[url]
 
 
+def test_a_pod_at_the_address_of_another_clusters_service_changes_that_one_too() -> None:
+    there = service("ratings", [endpoint("10.1.0.1", cluster="dublin", pod="ratings-1")])
+    here = service("reviews", [endpoint("10.0.0.1", pod="reviews-1")])
+    cache = Cache(world(cluster("paris", here), cluster("dublin", there)))
+    view = cache.view(client())
+    before = got(view, EDS, RATINGS)
+    moved = service("reviews", [endpoint("10.1.0.1", pod="reviews-2")])
+    changes = cache.update(changed(cache.world, "paris", moved))
+    assert changes == {EDS: frozenset({RATINGS, "bookinfo/reviews:9080"})}
+    assert got(view, EDS, RATINGS).version != before.version
+    cache.update(changed(cache.world, "paris", here))
+    assert got(view, EDS, RATINGS).version == before.version
+
+
 def test_a_changed_endpoint_of_one_port_leaves_the_other_port_alone() -> None:
     ports = {80: Protocol.HTTP, 81: Protocol.HTTP}
     before = service("two", {80: [endpoint("10.0.0.1")], 81: [endpoint("10.0.0.1", 81)]}, ports=ports)

@@ -46,7 +46,10 @@ class StateFolder:
         except BlockingIOError:
             owner = os.read(lock, 32).decode("ascii", "replace").strip()
             os.close(lock)
-            message = f"state folder {self.folder} is in use by process {owner or 'unknown'}"
+            message = (
+                f"state folder {self.folder.resolve()} is in use by process {owner or 'unknown'}; "
+                "stop that one, or give this one a `state` of its own"
+            )
             raise StateInUseError(message) from None
         except OSError as error:  # some network file systems cannot lock
             os.close(lock)

@@ -126,7 +126,7 @@ def _refused(endpoint: Endpoint, part: Part, own: Part | None, asked: Asked, van
     if claimants and part.cluster != (winner := _winner(claimants, vantage)):
         return _claimed_by(winner)
     if asked.scope is not Scope.ANYWHERE and not _in_scope(endpoint, asked.scope, vantage):
-        return f"scope {asked.scope} ({asked.scope_cause}) keeps traffic from {endpoint.locality}"
+        return f"{endpoint.locality} is outside the scope {asked.scope} ({asked.scope_cause})"
     local = part.facts.internal_traffic_local or (own is not None and own.facts.internal_traffic_local)
     if local and (endpoint.cluster != vantage.cluster or not vantage.node or endpoint.node != vantage.node):
         return f"internalTrafficPolicy Local: not on this client's node ({vantage.node or 'unknown'})"

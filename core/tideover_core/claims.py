@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from .model import ClusterFacts, ServiceFacts, ServiceKey
@@ -45,16 +44,6 @@ def changes(
             )
 
 
-def claimants(clusters: Mapping[str, ClusterFacts], addresses: AbstractSet[Address]) -> set[ServiceKey]:
-    """The services with an endpoint at one of these addresses; asked only when a contest begins or ends."""
-    return {
-        key
-        for facts in clusters.values()
-        for key, service in facts.services.items()
-        if any(e.key in addresses for endpoints in service.endpoints.values() for e in endpoints)
-    }
-
-
 def renewed(claims: Claims, changed: Iterable[Change]) -> Claims:
     """The claims after these services changed; the same object when nobody claims anything else."""
     moved: dict[Address, Counter[str]] = {}
@@ -77,6 +66,23 @@ def renewed(claims: Claims, changed: Iterable[Change]) -> Claims:
         if len(set(names)) > 1:
             contested[address] = tuple(dict.fromkeys(names))
     return Claims(owners, claims.contested if contested == claims.contested else contested)
+
+
+def disputed(clusters: Mapping[str, ClusterFacts], before: Claims, now: Claims) -> set[ServiceKey]:
+    """The services with an endpoint at an address for which the claimants changed."""
+    if now.contested is before.contested:
+        return set()
+    addresses = {
+        address
+        for address in now.contested.keys() | before.contested.keys()
+        if now.contested.get(address) != before.contested.get(address)
+    }
+    return {
+        key
+        for facts in clusters.values()
+        for key, service in facts.services.items()
+        if any(e.key in addresses for endpoints in service.endpoints.values() for e in endpoints)
+    }
 
 
 def of_service(claims: Claims, facts: ServiceFacts) -> Mapping[Address, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from operator import is_
 from typing import Any, TypeVar
 
-from .claims import NO_CLAIMS, Address, Claims, changes, claimants, of_service, renewed
+from .claims import NO_CLAIMS, Address, Claims, changes, disputed, of_service, renewed
 from .conflicts import conflicts_of_rules, conflicts_of_services
 from .model import ClusterFacts, Endpoint, Locality, Problem, ServiceFacts, ServiceKey, ServicePort, Vantage
 from .policy import DestinationRule, FailoverPolicy, age
@@ -124,8 +124,7 @@ def merge(
     by_name = {facts.cluster: facts for facts in ordered}
     touched = _touched(by_name, mesh, presences or {}, before)
     claims = renewed(before.claims, changes(before.clusters, by_name, touched))
-    if claims.contested is not before.claims.contested:
-        touched |= claimants(by_name, claims.contested.keys() ^ before.claims.contested.keys())
+    touched |= disputed(by_name, before.claims, claims)
     services = _services(by_name, presences or {}, before, Look(touched, mesh, claims))
     rules = _union(before.destination_rules, [*_all(by_name, "destination_rules"), *mesh.destination_rules])
     policies = _union(

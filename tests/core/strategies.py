@@ -30,6 +30,7 @@ from tideover_core.policy import (
 from tideover_core.world import Mesh, Presence, Presences
 
 SERVICE = ServiceKey("bookinfo", "ratings")
+OTHER = ServiceKey("bookinfo", "reviews")  # its pods may have the same addresses
 PORT = 9080
 TARGET = Target(SERVICE, PORT)
 NETWORKS = {"paris": "default", "dublin": "default", "lyon": "default", "island": "island"}
@@ -62,6 +63,7 @@ def endpoints(draw: st.DrawFn, cluster: str) -> Endpoint:
         terminating=terminating,
         weight=draw(st.sampled_from((1, 1, 1, 5))),
         node=draw(st.sampled_from(("n1", "n2", ""))),
+        pod=draw(st.sampled_from(("", "ratings-1", "ratings-2"))),
         labels=draw(
             st.dictionaries(st.sampled_from(("rack", "version")), st.sampled_from(("x", "y")), max_size=2)
         ),
@@ -73,13 +75,16 @@ def clusters(draw: st.DrawFn) -> list[ClusterFacts]:
     found = []
     for name in draw(st.lists(st.sampled_from(list(NETWORKS)), unique=True, min_size=1)):
         own = draw(st.lists(endpoints(name), max_size=8, unique_by=lambda e: e.key))
+        others = draw(st.lists(endpoints(name), max_size=3, unique_by=lambda e: e.key))
         facts = ServiceFacts(
             SERVICE,
             (ServicePort(PORT, "http", Protocol.HTTP),),
             {PORT: tuple(own)},
             internal_traffic_local=draw(st.sampled_from((False, False, False, True))),
         )
-        found.append(ClusterFacts(name, NETWORKS[name], draw(localities), {SERVICE: facts}))
+        other = ServiceFacts(OTHER, facts.ports, {PORT: tuple(others)})
+        services = {SERVICE: facts, OTHER: other}
+        found.append(ClusterFacts(name, NETWORKS[name], draw(localities), services))
     return found
 
 

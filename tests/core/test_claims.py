@@ -80,3 +80,16 @@ def test_a_contest_that_begins_and_ends_changes_the_services_that_nobody_touched
     assert over.problems == ()
     without = merge([facts], previous=contested)
     assert without == merge([facts])
+
+
+def test_a_third_claimant_changes_who_wins_for_others() -> None:
+    def rival(*addresses: str) -> ClusterFacts:
+        ends = [end(a, "berlin", pod="details-1") for a in addresses]
+        return cluster("berlin", service(ServiceKey("bookinfo", "details"), *ends))
+
+    two = [paris("10.0.0.1"), dublin("10.0.0.1")]
+    before = merge([*two, rival()])
+    assert sent(before, OSLO) == (["10.0.0.1"], [])
+    after = merge([*two, rival("10.0.0.1")], previous=before)
+    assert after == merge([*two, rival("10.0.0.1")])
+    assert sent(after, OSLO) == ([], ["cluster berlin claims the same address, and counts first here"])

@@ -53,7 +53,9 @@ def shuffled(facts: ClusterFacts, seed: int) -> ClusterFacts:
     service = facts.services[SERVICE]
     ends = list(service.endpoints[PORT])
     random.Random(seed).shuffle(ends)
-    return replace(facts, services={SERVICE: replace(service, endpoints={PORT: tuple(ends)})})
+    return replace(
+        facts, services={**facts.services, SERVICE: replace(service, endpoints={PORT: tuple(ends)})}
+    )
 
 
 @given(clusters(), presences(), meshes(), vantages, st.integers(0, 5))

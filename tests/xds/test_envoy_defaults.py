@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,65 +12,18 @@ import aiohttp
 import grpc
 import pytest
 
-from support.backend import GRPC_METHOD, Backend, GrpcBackend, HttpBackend, SilentBackend, TcpBackend, serving
-from support.load import Call, call
-from support.ports import free_ports
+from support.backend import GRPC_METHOD, GrpcBackend, HttpBackend, SilentBackend, TcpBackend, serving
+from support.load import call
 from support.wait import until
+from support.xds_calling import HOST, NO_EJECTION, calling, calls, dead, hosts, stat, statuses
 from support.xds_serving import Sidecar, serving_xds, sidecar
 from support.xds_worlds import RATINGS, cluster, endpoint, service, world
 from tideover_core.model import Endpoint, Protocol
-from tideover_core.policy import FailoverPolicy, Outlier, Retry, Settings
+from tideover_core.policy import FailoverPolicy, Retry, Settings
 from tideover_core.world import Mesh
 
 pytestmark = pytest.mark.envoy
-HOST = "ratings:9080"
-STATS = RATINGS.replace(":", "_")
-NO_EJECTION = Outlier(consecutive_gateway_errors=None, consecutive_local_origin_errors=None)
 HTTP2_PING_LIMIT_S = 20
-
-
-def hosts(backends: Sequence[Backend], place: str = "paris", *, ready: bool = True) -> list[Endpoint]:
-    return [endpoint(one.host, one.port, place, ready=ready) for one in backends]
-
-
-def dead(count: int, place: str = "paris", *, ready: bool = True) -> list[Endpoint]:
-    """Endpoints where nobody listens."""
-    return [endpoint("127.0.0.1", port, place, ready=ready) for port in free_ports(count)]
-
-
-@asynccontextmanager
-async def calling(
-    folder: Path,
-    paris: list[Endpoint],
-    dublin: Sequence[Endpoint] = (),
-    *,
-    protocol: Protocol = Protocol.HTTP,
-    settings: Settings | None = None,
-) -> AsyncIterator[Sidecar]:
-    """A sidecar in paris that calls `ratings` there and in dublin."""
-    ports = {9080: protocol}
-    policies = (FailoverPolicy("bookinfo", "p", (), settings),) if settings is not None else ()
-    now = world(
-        cluster("paris", service("ratings", paris, ports=ports)),
-        cluster("dublin", service("ratings", dublin, ports=ports)),
-        mesh=Mesh(failover_policies=policies),
-    )
-    async with serving_xds(now) as xds, sidecar(xds.port, folder, tcp=(RATINGS,)) as caller:
-        yield caller
-        assert xds.heard.nacks() == []
-
-
-async def calls(caller: Sidecar, count: int, method: str = "GET", **of: Any) -> list[Call]:
-    return [await call(caller.http, HOST, method=method, **of) for _ in range(count)]
-
-
-def statuses(made: list[Call]) -> set[int]:
-    return {one.status for one in made}
-
-
-async def stat(caller: Sidecar, name: str) -> int:
-    """A statistic of the cluster of `ratings`."""
-    return sum((await caller.envoy.stats(f"^cluster.{STATS}.{name}$")).values())
 
 
 # --- failover, panic
@@ -361,56 +314,3 @@ async def test_an_unknown_host_is_told_so(tmp_path: Path, host: str) -> None:
         answer = await call(caller.http, host)
         assert answer.status == 404
         assert f"of the name {host}" in answer.body
-
-
-# --- breakers, load balancing, outlier detection
-
-
-async def test_breakers_are_off(tmp_path: Path) -> None:
-    async with calling(tmp_path, dead(1)) as caller:
-        page = await caller.envoy.get("/clusters")
-        for limit in ("max_connections", "max_pending_requests", "max_requests"):
-            assert f"{RATINGS}::default_priority::{limit}::4294967295" in page
-
-
-@pytest.mark.parametrize(
-    ("protocol", "policy"),
-    [(Protocol.HTTP, "LEAST_REQUEST"), (Protocol.GRPC, None), (Protocol.TCP, "LEAST_REQUEST")],
-)
-async def test_load_balancing_is_what_envoy_took(
-    tmp_path: Path, protocol: Protocol, policy: str | None
-) -> None:
-    async with calling(tmp_path, dead(1), protocol=protocol) as caller:
-        dump = await caller.envoy.config_dump()
-        (taken,) = [one["cluster"] for one in dump["clusters"] if one["cluster"]["name"] == RATINGS]
-        assert taken.get("lb_policy") == policy  # ROUND_ROBIN is the default, and not shown
-
-
-async def test_outlier_detection_five_gateway_errors_eject_a_host_at_once(tmp_path: Path) -> None:
-    bad, good = HttpBackend("bad"), HttpBackend("good")
-    bad.status = 503
-    async with serving(bad, good), calling(tmp_path, hosts([bad, good])) as caller:
-        await until(lambda: enough(caller, bad), what="the bad host has had its errors")
-        await until(lambda: stat(caller, "outlier_detection.ejections_active"))
-        assert bad.calls == 5
-        assert {one.served_by for one in await calls(caller, 20)} == {"good"}
-        assert bad.calls == 5
-
-
-async def enough(caller: Sidecar, bad: HttpBackend) -> bool:
-    await calls(caller, 1, "POST")
-    return bad.calls >= 5
-
-
-async def test_outlier_detection_all_hosts_of_a_place_can_be_ejected(tmp_path: Path) -> None:
-    far = HttpBackend("far")
-    async with serving(far), calling(tmp_path, dead(4), hosts([far], "dublin")) as caller:
-        await until(lambda: _all_out(caller))
-        before = await stat(caller, "upstream_rq_retry")
-        assert statuses(await calls(caller, 20, "POST")) == {200}
-        assert await stat(caller, "upstream_rq_retry") == before
-
-
-async def _all_out(caller: Sidecar) -> bool:
-    assert statuses(await calls(caller, 1)) == {200}
-    return await stat(caller, "outlier_detection.ejections_active") == 4

@@ -11,11 +11,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discovery.worlds import dump, ground, nothing
+from discovery.worlds import Files, dump
 from support.manifests import Place, endpoint_slice, namespace, node, pod, service
-from tideover_discovery.kubernetes.cluster import Assembled, assemble
-from tideover_discovery.kubernetes.listing import combine
-from tideover_discovery.kubernetes.manifest import read_manifest
+from tideover_core.model import ClusterFacts
 
 GOOD: list[dict[str, Any]] = [
     service("ratings", sessionAffinity="None", internalTrafficPolicy="Cluster"),
@@ -93,10 +91,12 @@ JSON = st.recursive(
 )
 
 
-def after(data: bytes, file: str, before: Assembled | None = None) -> Assembled:
-    previous = before or nothing()
-    listing = combine({file: read_manifest(data, file)}, previous.listing)
-    return assemble(ground(), listing, previous)
+def after(data: bytes, file: str, good: bytes | None = None) -> ClusterFacts:
+    """The facts after a file said this; it said what is good before."""
+    files = Files()
+    if good is not None:
+        files.read_named({file: good})
+    return files.read_named({file: data})
 
 
 @settings(max_examples=200, deadline=None)
@@ -105,7 +105,7 @@ def test_any_value_anywhere_is_read_refused_or_skipped(path: tuple[Any, ...], va
     objects = {"kind": "List", "items": with_value(GOOD, path, value)}
     text = json.dumps(objects) if file.endswith("json") else yaml.safe_dump(objects)
     found = after(text.encode(), file)
-    for problem in found.facts.problems:
+    for problem in found.problems:
         assert problem.object
         assert problem.message
         assert problem.consequence
@@ -122,9 +122,9 @@ def test_each_field_without_sense(value: Any) -> None:
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode), st.sampled_from(["a.json", "a.yaml"]))
 def test_any_bytes_are_read_or_refused_and_take_nothing_away(data: bytes, file: str) -> None:
     before = after(dump(*GOOD), file)
-    found = after(data, file, before)
-    if found.facts.problems:
-        assert found.facts.services == before.facts.services
+    found = after(data, file, dump(*GOOD))
+    if found.problems:
+        assert found.services == before.services
 
 
 KUBECTL = yaml.safe_dump({"apiVersion": "v1", "items": GOOD, "kind": "List", "metadata": {}}).encode()
@@ -134,18 +134,18 @@ KUBECTL = yaml.safe_dump({"apiVersion": "v1", "items": GOOD, "kind": "List", "me
 @given(st.integers(0, len(KUBECTL) - 1))
 def test_yaml_of_kubectl_cut_off_anywhere_takes_nothing_away(length: int) -> None:
     before = after(KUBECTL, "a.yaml")
-    found = after(KUBECTL[:length], "a.yaml", before)
-    assert found.facts.services == before.facts.services
-    assert found.facts.destination_rules == before.facts.destination_rules
-    assert found.facts.failover_policies == before.facts.failover_policies
+    found = after(KUBECTL[:length], "a.yaml", KUBECTL)
+    assert found.services == before.services
+    assert found.destination_rules == before.destination_rules
+    assert found.failover_policies == before.failover_policies
 
 
 @settings(deadline=None)
 @given(st.integers(0, len(dump(*GOOD)) - 1))
 def test_json_cut_off_anywhere_takes_nothing_away(length: int) -> None:
     before = after(dump(*GOOD), "a.json")
-    assert before.facts.problems[0].message == "spec.capacity is not acted on yet"
-    found = after(dump(*GOOD)[:length], "a.json", before)
-    assert found.facts.services == before.facts.services
-    assert found.facts.destination_rules == before.facts.destination_rules
-    assert len(found.facts.problems) == 2
+    assert before.problems[0].message == "spec.capacity is not acted on yet"
+    found = after(dump(*GOOD)[:length], "a.json", dump(*GOOD))
+    assert found.services == before.services
+    assert found.destination_rules == before.destination_rules
+    assert len(found.problems) == 2

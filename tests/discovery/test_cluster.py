@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discovery.worlds import RATINGS, assembled, endpoints, facts, said
+from discovery.worlds import RATINGS, Files, endpoints, facts, said
 from support.manifests import Place, endpoint_slice, namespace, node, pod, service
 from tideover_core.model import Protocol, ServiceKey, ServicePort
 from tideover_discovery.kubernetes.endpoints import conditions
@@ -298,14 +298,14 @@ def test_equal_objects_are_the_same_facts_and_a_change_touches_one_service_only(
             pod("p9", labels={"a": "b"}),
         ]
 
-    first = assembled(*world(True))
-    again = assembled(*world(True), previous=first)
-    assert again.facts is first.facts
-    changed = assembled(*world(False), previous=again)
+    files = Files()
+    first = files.say(*world(True))
+    assert files.say(*world(True)) is first
+    changed = files.say(*world(False))
     reviews = ServiceKey("bookinfo", "reviews")
-    assert changed.facts.services[reviews] is first.facts.services[reviews]
-    assert changed.facts.services[RATINGS] != first.facts.services[RATINGS]
-    assert (first.facts.generation, changed.facts.generation) == (1, 2)
+    assert changed.services[reviews] is first.services[reviews]
+    assert changed.services[RATINGS] != first.services[RATINGS]
+    assert (first.generation, changed.generation) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -318,11 +318,12 @@ def test_equal_objects_are_the_same_facts_and_a_change_touches_one_service_only(
 )
 def test_a_change_of_a_node_or_pod_reaches_the_endpoints_on_it(change: dict[str, Any]) -> None:
     base = [service("ratings"), endpoint_slice("ratings", [Place("10.0.0.1", pod="p1", node="n1")])]
-    first = assembled(*base, node("n1", "eu-west", "eu-west-a"), pod("p1"))
+    files = Files()
+    first = files.say(*base, node("n1", "eu-west", "eu-west-a"), pod("p1"))
     rest = [node("n1", "eu-west", "eu-west-a")] if change["kind"] == "Pod" else [pod("p1")]
-    then = assembled(*base, *rest, change, previous=first)
-    assert endpoints(then.facts) != endpoints(first.facts)
-    assert endpoints(then.facts) == endpoints(facts(*base, *rest, change))
+    then = files.say(*base, *rest, change)
+    assert endpoints(then) != endpoints(first)
+    assert endpoints(then) == endpoints(facts(*base, *rest, change))
 
 
 @settings(deadline=None)

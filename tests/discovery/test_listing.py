@@ -4,39 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from discovery.worlds import HOME, RATINGS, dump, ground, nothing, said
+from discovery.worlds import HOME, RATINGS, Files, dump, said
 from support.manifests import Place, endpoint_slice, pod, service
 from tideover_core.model import ClusterFacts, ServiceKey
-from tideover_discovery.kubernetes.cluster import Assembled, assemble
-from tideover_discovery.kubernetes.listing import Listing, combine
-from tideover_discovery.kubernetes.manifest import Manifest, read_manifest
 
 REVIEWS = ServiceKey("bookinfo", "reviews")
 GOOD = [service("ratings"), endpoint_slice("ratings", [Place("10.0.0.1"), Place("10.0.0.2")])]
 BROKEN_SLICE = {**GOOD[1], "endpoints": "none"}
 ODD_SLICE = {**GOOD[1], "addressType": "IPV4"}
 ODD_PORT = {**GOOD[1], "ports": [{"name": "http", "port": 90800}]}
-
-
-class Files:
-    """Files that change, and the facts after each change."""
-
-    def __init__(self, initial: ClusterFacts | None = None) -> None:
-        self.manifests: dict[str, Manifest] = {}
-        self.now = Assembled(initial) if initial else nothing()
-
-    def read(self, **texts: bytes | None) -> ClusterFacts:
-        for name, text in texts.items():
-            if text is None:
-                del self.manifests[name]
-            else:
-                self.manifests[name] = read_manifest(text, name, self.manifests.get(name))
-        self.now = assemble(ground(), combine(self.manifests, self.now.listing), self.now)
-        return self.now.facts
-
-    @property
-    def listing(self) -> Listing:
-        return self.now.listing
 
 
 def addresses(found: ClusterFacts, key: ServiceKey = RATINGS) -> list[str]:
@@ -127,7 +103,7 @@ def test_first_look_a_broken_object_leaves_the_source_not_completely_known() -> 
         files = Files()
         files.read(a=broken, b=dump(service("reviews")))
         assert files.listing.doubt.startswith("a:")
-        assert set(files.now.facts.services) >= {REVIEWS}
+        assert set(files.assembler.facts.services) >= {REVIEWS}
         files.read(b=dump(service("reviews"), service("details")))
         assert files.listing.doubt.startswith("a:")  # as long as it is broken
         files.read(a=dump(*GOOD))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tideover_core.model import ClusterFacts, Endpoint, Locality, ServiceKey
-from tideover_discovery.kubernetes.cluster import Assembled, assemble
+from tideover_discovery.kubernetes.assembler import Assembler
 from tideover_discovery.kubernetes.endpoints import Ground
-from tideover_discovery.kubernetes.listing import combine
+from tideover_discovery.kubernetes.listing import Listing, combine
 from tideover_discovery.kubernetes.manifest import Manifest, read_manifest
 
 HOME = Locality("eu-west", "eu-west-a")
@@ -23,22 +24,33 @@ def dump(*objects: Any) -> bytes:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}).encode()
 
 
-def manifest(*objects: Any, file: str = "paris.json") -> Manifest:
-    return read_manifest(dump(*objects), file)
+class Files:
+    """Files that change, and the facts after each change."""
 
+    def __init__(self, initial: ClusterFacts | None = None, *, allow_loopback: bool = False) -> None:
+        self.manifests: dict[str, Manifest] = {}
+        self.listing = Listing()
+        self.assembler = Assembler(ground(allow_loopback=allow_loopback), initial)
 
-def nothing() -> Assembled:
-    return Assembled(ClusterFacts("paris", "default", HOME))
+    def read(self, **texts: bytes | None) -> ClusterFacts:
+        return self.read_named(texts)
 
+    def read_named(self, texts: Mapping[str, bytes | None]) -> ClusterFacts:
+        for name, text in texts.items():
+            if text is None:
+                del self.manifests[name]
+            else:
+                self.manifests[name] = read_manifest(text, name, self.manifests.get(name))
+        self.listing = combine(self.manifests, self.listing)
+        return self.assembler.listed(self.listing)
 
-def assembled(*objects: Any, previous: Assembled | None = None, allow_loopback: bool = False) -> Assembled:
-    before = previous or nothing()
-    listing = combine({"paris.json": manifest(*objects)}, before.listing)
-    return assemble(ground(allow_loopback=allow_loopback), listing, before)
+    def say(self, *objects: Any) -> ClusterFacts:
+        """These are all objects now."""
+        return self.read_named({"paris.json": dump(*objects)})
 
 
 def facts(*objects: Any, allow_loopback: bool = False) -> ClusterFacts:
-    return assembled(*objects, allow_loopback=allow_loopback).facts
+    return Files(allow_loopback=allow_loopback).say(*objects)
 
 
 def endpoints(found: ClusterFacts, port: int = 9080) -> tuple[Endpoint, ...]:

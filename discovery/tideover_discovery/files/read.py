@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tideover_core.model import ClusterFacts, Locality, Problem
-from tideover_discovery.kubernetes.cluster import Assembled, assemble
+from tideover_discovery.kubernetes.assembler import Assembler
 from tideover_discovery.kubernetes.endpoints import Ground
 from tideover_discovery.kubernetes.listing import Listing, combine
 
@@ -35,9 +35,7 @@ def read_cluster(
         name = named(file)
         manifests[name] = cached(read_bytes(file), name, None, _fraction(name, progress))
     ground = Ground(cluster, network, locality, allow_loopback)
-    facts = assemble(
-        ground, combine(manifests, Listing()), Assembled(ClusterFacts(cluster, network, locality))
-    ).facts
+    facts = Assembler(ground).listed(combine(manifests, Listing()))
     if not manifests:
         empty = Problem(str(path), "it holds no manifests", f"nothing is known of {cluster}", str(path))
         return ClusterFacts(cluster, network, locality, problems=(empty,))

@@ -10,7 +10,7 @@ from pathlib import Path
 from tideover_core.latest import Latest
 from tideover_core.model import ClusterFacts, Locality, Problem, SourceStatus
 from tideover_core.policy import DestinationRule, FailoverPolicy
-from tideover_discovery.kubernetes.cluster import Assembled, assemble
+from tideover_discovery.kubernetes.assembler import Assembler
 from tideover_discovery.kubernetes.endpoints import Ground
 
 from .folder import Folder, Outcome
@@ -38,9 +38,8 @@ class ManifestSource:
     ) -> None:
         self.cluster = cluster
         self._clock = clock
-        self._ground = Ground(cluster, network, locality, allow_loopback)
         self._folder = Folder(Path(path))
-        self._assembled = Assembled(initial or ClusterFacts(cluster, network, locality))
+        self._assembler = Assembler(Ground(cluster, network, locality, allow_loopback), initial)
         self.facts: Latest[ClusterFacts | None] = Latest(initial)
         reason = "from the snapshot, not listed yet" if initial else "not listed yet"
         self.status = Latest(SourceStatus(cluster, initial is not None, clock(), reason))
@@ -52,14 +51,14 @@ class ManifestSource:
     def look(self) -> Outcome:
         """In a thread: parse and assemble; nobody else touches what is assembled while `follow` runs."""
         outcome = self._folder.look()
-        if outcome.listing is not None and outcome.listing is not self._assembled.listing:
-            self._assembled = assemble(self._ground, outcome.listing, self._assembled)
+        if outcome.listing is not None:
+            self._assembler.listed(outcome.listing)
         return outcome
 
     def found(self, outcome: Outcome) -> float | None:
         """Publish what a look found."""
         if outcome.listing is not None:
-            self.facts.set(self._assembled.facts)
+            self.facts.set(self._assembler.facts)
         if outcome.trouble:
             self._stale(outcome.trouble)
         elif not self.status.value.known and (doubt := outcome.listing and outcome.listing.doubt):
@@ -98,15 +97,14 @@ class PolicySource:
     def __init__(self, path: Path | str, *, initial: Policies | None = None) -> None:
         self._folder = Folder(Path(path))
         before = initial or Policies()
-        self._assembled = Assembled(
-            ClusterFacts(
-                "",
-                "",
-                Locality(),
-                destination_rules=before.destination_rules,
-                failover_policies=before.failover_policies,
-            )
+        known = ClusterFacts(
+            "",
+            "",
+            Locality(),
+            destination_rules=before.destination_rules,
+            failover_policies=before.failover_policies,
         )
+        self._assembler = Assembler(_NOWHERE, known)
         self.policies: Latest[Policies] = Latest(before)
 
     async def run(self) -> None:
@@ -116,13 +114,13 @@ class PolicySource:
     def look(self) -> Outcome:
         """In a thread, as for `ManifestSource`."""
         outcome = self._folder.look()
-        if outcome.listing is not None and outcome.listing is not self._assembled.listing:
-            self._assembled = assemble(_NOWHERE, outcome.listing, self._assembled)
+        if outcome.listing is not None:
+            self._assembler.listed(outcome.listing)
         return outcome
 
     def found(self, outcome: Outcome) -> float | None:
         """Publish what a look found."""
-        facts = self._assembled.facts
+        facts = self._assembler.facts
         problems = facts.problems
         if outcome.trouble:
             problems = (self._problem(outcome.trouble), *problems)

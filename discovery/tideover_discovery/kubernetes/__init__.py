@@ -2,5 +2,5 @@
 
 `manifest.read_manifest` reads text; `decoding.decode` takes one object as a live API server would
 send it. `listing.combine` lays sources' objects together, keeping what is broken at its last good
-version; `cluster.assemble` makes ClusterFacts of them.
+version; an `assembler.Assembler` makes ClusterFacts of them, change by change.
 """

@@ -3,31 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tideover_core import policy as core
-from tideover_core.model import Endpoint, ServiceFacts, ServiceKey
+from tideover_core.model import Endpoint, Problem, ServiceFacts, ServiceKey
 
-from .listing import Listing
 from .objects import Key
 
 P = TypeVar("P", core.DestinationRule, core.FailoverPolicy)
 
 
-def in_doubt(listing: Listing, service: ServiceKey) -> bool:
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """What could not be read, beside the objects that were.
+
+    `doubtful`: broken, and no good version of it is known here; `unsure`: something broken may be any
+    object, so that absence proves nothing.
+    """
+
+    problems: tuple[Problem, ...] = ()
+    doubtful: frozenset[Key] = frozenset()
+    unsure: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether anything absent may be there after all."""
+        return self.unsure or bool(self.doubtful)
+
+
+NO_DOUBTS = Doubts()
+
+
+def in_doubt(doubts: Doubts, service: ServiceKey) -> bool:
     """Whether parts of this service may be among what is broken and was never good here."""
-    return listing.unsure or any(_may_be_of(key, service) for key in listing.doubtful)
+    return doubts.unsure or any(_may_be_of(key, service) for key in doubts.doubtful)
 
 
-def still(policies: Iterable[P], now: Iterable[P], listing: Listing) -> list[P]:
+def still(policies: Iterable[P], now: Iterable[P], doubts: Doubts) -> list[P]:
     """Policies known before that are not among those `now`, and may be in what is broken."""
+    if not doubts:
+        return []
     there = {(policy.namespace, policy.name) for policy in now}
     return [
         policy
         for policy in policies
         if (policy.namespace, policy.name) not in there
-        and (listing.unsure or Key(type(policy).__name__, policy.namespace, policy.name) in listing.doubtful)
+        and (doubts.unsure or Key(type(policy).__name__, policy.namespace, policy.name) in doubts.doubtful)
     ]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from tideover_core.model import Endpoint, Locality
+from tideover_core.model import Endpoint, Locality, Problem
 
-from .objects import Conditions, EndpointSlice, Pod, Refusal, SliceEndpoint, SlicePort
+from .manifest import Item
+from .objects import Conditions, EndpointSlice, Key, Pod, Refusal, SliceEndpoint
 from .places import POD_LOCALITY, endpoint_locality, usable_address
 
 WEIGHT = "tideover.dev/weight"
@@ -23,6 +24,39 @@ class Ground:
     network: str
     locality: Locality
     allow_loopback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a slice is read with: where to find the pod of a key, and the place of a node, if known."""
+
+    ground: Ground
+    pod: Callable[[Key], Pod | None]
+    node: Callable[[str], Locality | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one slice adds to its service: endpoints by service port number, in order of their addresses."""
+
+    endpoints: Mapping[int, tuple[Endpoint, ...]]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Problems of one object, each once: every port of a slice meets the same bad address."""
+
+    object: str
+    where: str
+    found: list[Problem] = field(default_factory=list)
+    told: set[tuple[str, str]] = field(default_factory=set)
+
+    def __call__(self, message: str, consequence: str) -> None:
+        """Record what is refused, and what happens instead."""
+        if (message, consequence) not in self.told:
+            self.told.add((message, consequence))
+            self.found.append(Problem(self.object, message, consequence, self.where))
 
 
 def conditions(said: Conditions | None) -> tuple[bool, bool, bool]:
@@ -44,69 +78,95 @@ def weight(pod: Pod | None) -> int:
     return int(text)
 
 
-def pod_key(said: SliceEndpoint, namespace: str) -> tuple[str, str] | None:
-    """(namespace, name) of the pod behind an endpoint."""
+def pod_key(said: SliceEndpoint, namespace: str) -> Key | None:
+    """The pod behind an endpoint."""
     reference = said.target_ref
     if reference is None or reference.kind != "Pod" or not reference.name:
         return None
-    return reference.namespace or namespace, reference.name
+    return Key("Pod", reference.namespace or namespace, reference.name)
+
+
+def part_of(item: Item, namespace: str, by_name: Mapping[str, int], around: Around) -> Part:
+    """What a slice adds; its ports carry the Service port's name, and that is all that ties them together."""
+    body = item.body
+    assert isinstance(body, EndpointSlice)
+    refuse = Refusals(f"EndpointSlice {namespace}/{body.metadata.name}", item.where)
+    found: dict[int, dict[tuple[str, int], Endpoint]] = {}
+    if body.address_type == "FQDN":
+        refuse("addressType FQDN is not supported", "the slice is ignored")
+        return Part({}, tuple(refuse.found))
+    gathering = _Gathering(around, namespace, refuse)
+    for port in body.ports or ():
+        if (port.protocol or "TCP") != "TCP":
+            continue  # the Service's port says so already
+        number = by_name.get(port.name or "")
+        if number is None:
+            refuse(f"its port {port.name or ''!r} is no TCP port of the Service", "that port is ignored")
+        elif port.port is None:
+            refuse(f"its port {port.name or ''!r} has no number", "that port is ignored")
+        else:
+            gathering.add(body, port.port, found.setdefault(number, {}))
+    return Part({number: in_order(there) for number, there in found.items()}, tuple(refuse.found))
+
+
+def in_order(found: Mapping[tuple[str, int], Endpoint]) -> tuple[Endpoint, ...]:
+    """Endpoints by address and port, in that order."""
+    return tuple([found[address] for address in sorted(found)])
+
+
+def join(endpoint: Endpoint, into: dict[tuple[str, int], Endpoint]) -> None:
+    """Each address once: while slices are rebalanced it can stand in two of them."""
+    key = (endpoint.address, endpoint.port)
+    old = into.setdefault(key, endpoint)
+    if old is not endpoint and _preference(endpoint) > _preference(old):
+        into[key] = endpoint
 
 
 @dataclass(slots=True)
-class Gathering:
-    """Collects the endpoints of one service, by service port number."""
+class _Gathering:
+    """Reads the endpoints of one slice."""
 
-    ground: Ground
+    around: Around
     namespace: str
-    pods: Mapping[tuple[str, str], Pod | None]
-    nodes: Mapping[str, Locality | None]
-    refuse: Callable[[str, str], None]  # message, consequence
+    refuse: Refusals
 
-    def add(self, found: EndpointSlice, port: SlicePort, into: dict[tuple[str, int], Endpoint]) -> None:
-        """The endpoints of one slice at one of its ports."""
-        number = port.port
-        assert number is not None
+    def add(self, found: EndpointSlice, port: int, into: dict[tuple[str, int], Endpoint]) -> None:
+        """The endpoints of the slice at one of its ports."""
         for said in found.endpoints or ():
             try:
-                endpoint = self._endpoint(said, number)
+                join(self._endpoint(said, port), into)
             except Refusal as error:
                 self.refuse(str(error), "this endpoint is left out; the slice's others count")
-                continue
-            key = (endpoint.address, number)
-            old = into.get(key)
-            # while slices are rebalanced an address can stand in two of them
-            if old is None or _preference(endpoint) > _preference(old):
-                into[key] = endpoint
 
     def _endpoint(self, said: SliceEndpoint, port: int) -> Endpoint:
         if not said.addresses:
             raise Refusal("an endpoint without address")
+        ground = self.around.ground
         # all addresses of one endpoint are the same thing; kube-proxy takes the first too
-        address = usable_address(said.addresses[0], allow_loopback=self.ground.allow_loopback)
+        address = usable_address(said.addresses[0], allow_loopback=ground.allow_loopback)
         ready, serving, terminating = conditions(said.conditions)
         key = pod_key(said, self.namespace)
-        pod = self.pods.get(key) if key else None
+        pod = self.around.pod(key) if key else None
         labels = (pod.metadata.labels or _NO_LABELS) if pod else _NO_LABELS
         node = said.node_name or ""
         try:
             heavy = weight(pod)
         except Refusal as error:
-            self.refuse(f"pod {key[1] if key else ''}: {error}", "weight 1 counts")
+            self.refuse(f"pod {key.name if key else ''}: {error}", "weight 1 counts")
             heavy = 1
+        there = self.around.node(node) if node else None
         return Endpoint(
             address,
             port,
-            self.ground.cluster,
-            self.ground.network,
-            endpoint_locality(
-                labels.get(POD_LOCALITY, ""), self.nodes.get(node), said.zone or "", self.ground.locality
-            ),
+            ground.cluster,
+            ground.network,
+            endpoint_locality(labels.get(POD_LOCALITY, ""), there, said.zone or "", ground.locality),
             ready,
             serving,
             terminating,
             heavy,
             node,
-            key[1] if key else "",
+            key.name if key else "",
             labels,
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tideover_core.model import Problem
 
+from .doubt import Doubts
 from .manifest import Broken, Item, Manifest
 from .objects import Key
 
@@ -22,6 +23,20 @@ class Listing:
     unsure: bool = False
     doubt: str = ""  # which, in words
     whole: frozenset[str] = frozenset()  # files that could be read to the end once: their absences are known
+
+    @property
+    def doubts(self) -> Doubts:
+        """What an assembler is told beside the objects."""
+        return Doubts(self.problems, self.doubtful, self.unsure)
+
+
+def changes(before: Listing, now: Listing) -> dict[Key, Item | None]:
+    """What differs: objects that are new or changed, None for those that are gone."""
+    found: dict[Key, Item | None] = {
+        key: item for key, item in now.items.items() if before.items.get(key) is not item
+    }
+    found.update((key, None) for key in before.items if key not in now.items)
+    return found
 
 
 def combine(manifests: Mapping[str, Manifest], previous: Listing, leaving: Collection[str] = ()) -> Listing:

@@ -1,15 +1,15 @@
-"""A Service and its slices into ServiceFacts."""
+"""A Service and what its slices add, into ServiceFacts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tideover_core.model import Endpoint, Locality, Problem, ServiceFacts, ServiceKey, ServicePort
+from tideover_core.model import Endpoint, Problem, ServiceFacts, ServiceKey, ServicePort
 
-from .endpoints import Gathering, Ground
+from .endpoints import Part, Refusals, in_order, join
 from .manifest import Item
-from .objects import EndpointSlice, Namespace, Pod, Refusal, Service
+from .objects import Namespace, Refusal, Service
 from .ports import service_port
 
 TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
@@ -18,58 +18,70 @@ _DISTRIBUTIONS = {name.lower(): name for name in ("PreferClose", "PreferSameZone
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
-    """What a service is read with."""
+class Frame:
+    """What a Service says without its slices. `served`: it is of a kind that can have endpoints."""
 
-    ground: Ground
-    pods: Mapping[tuple[str, str], Pod | None]
-    nodes: Mapping[str, Locality | None]
-    namespace: Namespace | None
-
-
-@dataclass(slots=True)
-class _Refusals:
-    """Problems of one object, each once: every port of a slice meets the same bad address."""
-
-    object: str
-    where: str
-    found: list[Problem]
-    told: set[tuple[str, str]] = field(default_factory=set)
-
-    def __call__(self, message: str, consequence: str) -> None:
-        if (message, consequence) not in self.told:
-            self.told.add((message, consequence))
-            self.found.append(Problem(self.object, message, consequence, self.where))
+    key: ServiceKey
+    served: bool = True
+    ports: tuple[ServicePort, ...] = ()
+    by_name: Mapping[str, int] = field(default_factory=dict)  # port numbers
+    traffic_distribution: str = ""
+    internal_traffic_local: bool = False
+    created: str = ""
+    problems: tuple[Problem, ...] = ()
 
 
-def service_facts(
-    item: Item, slices: Sequence[Item], around: Around
-) -> tuple[ServiceFacts | None, tuple[Problem, ...]]:
-    """The facts of one service, None when it is of a kind that cannot be served, and its problems."""
+def frame(item: Item, namespace: Namespace | None) -> Frame:
+    """What a Service says for itself; its namespace may say what it does not."""
     service = item.body
     assert isinstance(service, Service)
     key = ServiceKey(service.metadata.namespace or "default", service.metadata.name)
-    problems: list[Problem] = []
-    refuse = _Refusals(f"Service {key}", item.where, problems)
+    refuse = Refusals(f"Service {key}", item.where)
     spec = service.spec
     if spec.type == "ExternalName":
         refuse(f"type ExternalName ({spec.external_name or ''}) has no endpoints", "the service is ignored")
-        return None, tuple(problems)
+        return Frame(key, served=False, problems=tuple(refuse.found))
     ports = _ports(service, refuse)
-    facts = ServiceFacts(
-        key,
-        ports,
-        _endpoints(key, ports, slices, around, problems),
-        _traffic_distribution(service, around.namespace, refuse),
-        spec.internal_traffic_policy == "Local",
-        service.metadata.creation_timestamp or "",
-    )
+    distribution = _traffic_distribution(service, namespace, refuse)
     if spec.session_affinity == "ClientIP":
         refuse("sessionAffinity: ClientIP is not supported", "calls of one client may reach any endpoint")
-    return facts, tuple(problems)
+    return Frame(
+        key,
+        ports=ports,
+        by_name={port.name: port.number for port in ports},
+        traffic_distribution=distribution,
+        internal_traffic_local=spec.internal_traffic_policy == "Local",
+        created=service.metadata.creation_timestamp or "",
+        problems=tuple(refuse.found),
+    )
 
 
-def _ports(service: Service, refuse: _Refusals) -> tuple[ServicePort, ...]:
+def service_facts(said: Frame, parts: Sequence[Part]) -> ServiceFacts | None:
+    """The facts of one service, None when it is of a kind that cannot be served."""
+    if not said.served:
+        return None
+    return ServiceFacts(
+        said.key,
+        said.ports,
+        {port.number: _endpoints(port.number, parts) for port in said.ports},
+        said.traffic_distribution,
+        said.internal_traffic_local,
+        said.created,
+    )
+
+
+def _endpoints(port: int, parts: Sequence[Part]) -> tuple[Endpoint, ...]:
+    there = [endpoints for part in parts if (endpoints := part.endpoints.get(port))]
+    if len(there) < 2:
+        return there[0] if there else ()
+    found: dict[tuple[str, int], Endpoint] = {}
+    for endpoints in there:
+        for endpoint in endpoints:
+            join(endpoint, found)
+    return in_order(found)
+
+
+def _ports(service: Service, refuse: Refusals) -> tuple[ServicePort, ...]:
     found: dict[int, ServicePort] = {}
     for spec in service.spec.ports or ():
         try:
@@ -84,42 +96,7 @@ def _ports(service: Service, refuse: _Refusals) -> tuple[ServicePort, ...]:
     return tuple(found[number] for number in sorted(found))
 
 
-def _endpoints(
-    key: ServiceKey,
-    ports: Sequence[ServicePort],
-    slices: Sequence[Item],
-    around: Around,
-    problems: list[Problem],
-) -> dict[int, tuple[Endpoint, ...]]:
-    """Slice ports carry the Service port's name; that is all that ties them together."""
-    by_name = {port.name: port.number for port in ports}
-    found: dict[int, dict[tuple[str, int], Endpoint]] = {port.number: {} for port in ports}
-    for item in slices:
-        body = item.body
-        assert isinstance(body, EndpointSlice)
-        refuse = _Refusals(f"EndpointSlice {key.namespace}/{body.metadata.name}", item.where, problems)
-        if body.address_type == "FQDN":
-            refuse("addressType FQDN is not supported", "the slice is ignored")
-            continue
-        gathering = Gathering(around.ground, key.namespace, around.pods, around.nodes, refuse)
-        for port in body.ports or ():
-            if (port.protocol or "TCP") != "TCP":
-                continue  # the Service's port says so already
-            number = by_name.get(port.name or "")
-            if number is None:
-                refuse(f"its port {port.name or ''!r} is no TCP port of the Service", "that port is ignored")
-            elif port.port is None:
-                refuse(f"its port {port.name or ''!r} has no number", "that port is ignored")
-            else:
-                gathering.add(body, port, found[number])
-    return {number: tuple(sorted(there.values(), key=_by_address)) for number, there in found.items()}
-
-
-def _by_address(endpoint: Endpoint) -> tuple[str, int]:
-    return endpoint.address, endpoint.port
-
-
-def _traffic_distribution(service: Service, namespace: Namespace | None, refuse: _Refusals) -> str:
+def _traffic_distribution(service: Service, namespace: Namespace | None, refuse: Refusals) -> str:
     """The field, else Istio's annotation on the Service, else on its Namespace."""
     annotations = service.metadata.annotations or {}
     for name in TOPOLOGY_MODES:

@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .PHONY: help setup demo test lint bench proto lock clean
 venv := .venv/bin
+compile = $(venv)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 help:            ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -26,10 +27,11 @@ bench: setup     ## measure pushes, memory and pure costs; see benchmarks/README
 proto: setup     ## regenerate proto/tideover_proto from proto/*.proto
 	@$(venv)/python proto/generate.py
 
-lock: setup      ## bring requirements.lock up to date with pyproject.toml
+lock: setup      ## bring requirements.lock, and the image's part of it, up to date with pyproject.toml
 	@$(venv)/python -m pip install --quiet uv
-	@$(venv)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	  --group dev --extra demo pyproject.toml -o requirements.lock
+	@$(compile) --group dev --extra demo pyproject.toml -o requirements.lock
+	@$(compile) --constraint requirements.lock pyproject.toml -o deploy/run.lock
+	@echo hatchling | $(compile) --constraint requirements.lock - -o deploy/build.lock
 
 clean:           ## remove what setup, tests and the demo made
 	rm -rf .venv dist demo-run demo-report.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,183 @@
+"""The image: its own build steps, and the program in it as user 65532 on a read-only file system.
+
+No container runtime and no base image are to be had here: `support/containers.py` says what stands for them.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import signal
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.containers import Image, build, cannot
+from support.ports import free_ports
+from support.wait import until_sync
+
+ROOT = Path(__file__).parents[2]
+CONTAINERFILE = ROOT / "deploy/Containerfile"
+needs_root = pytest.mark.skipif(bool(cannot()), reason=f"no mount namespaces here: {cannot()}")
+
+
+def locked(name: str) -> dict[str, str]:
+    """Each requirement of a lock with its hashes."""
+    text = (ROOT / name).read_text()
+    return {
+        m[1]: " ".join(re.findall(r"sha256:\w+", m[2]))
+        for m in re.finditer(r"^([\w.\-]+==\S+)(.*?)(?=^\S|\Z)", text, re.M | re.S)
+    }
+
+
+@pytest.mark.parametrize("name", ["deploy/run.lock", "deploy/build.lock"])
+def test_the_image_has_the_versions_that_the_tests_ran_with(name: str) -> None:
+    """`make lock` writes all three."""
+    here, tested = locked(name), locked("requirements.lock")
+    assert here
+    assert {k: v for k, v in here.items() if tested.get(k) != v} == {}
+
+
+def test_the_base_has_no_registry_and_can_be_pinned() -> None:
+    text = CONTAINERFILE.read_text()
+    assert re.findall(r"^ARG BASE=([\w.:-]+)$", text, re.M) == ["python:3.11-slim"]
+    assert {line.split()[1] for line in text.splitlines() if line.startswith("FROM")} == {"${BASE}"}
+
+
+def test_the_context_holds_what_is_copied() -> None:
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for line in CONTAINERFILE.read_text().splitlines():
+        if line.startswith("COPY ") and "--from" not in line:
+            for source in line.split()[1:-1]:
+                assert any(Path(source).match(pattern) for pattern in allowed), source
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    return build(CONTAINERFILE, ROOT, tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture
+def mounts(tmp_path: Path) -> dict[str, Path]:
+    """ConfigMap and Secret as the kubelet mounts them: the files are links through one that it swaps."""
+    made = yaml.safe_load(
+        subprocess.run([ROOT / "deploy/tls-secret"], check=True, capture_output=True).stdout
+    )
+    tls = {name: base64.b64decode(value) for name, value in made["data"].items()}
+    return {
+        "/etc/tideover/tls": volume(tmp_path / "tls", tls),
+        "/etc/tideover/config": volume(tmp_path / "config", {}),
+    }
+
+
+def volume(folder: Path, files: dict[str, bytes]) -> Path:
+    (folder / "..1").mkdir(parents=True)
+    (folder / "..data").symlink_to("..1")
+    fill(folder, files)
+    return folder
+
+
+def fill(folder: Path, files: dict[str, bytes]) -> None:
+    """Another version: a folder beside the old one, and the link swapped."""
+    number = len(list(folder.glob("..[0-9]*"))) + 1
+    new = folder / f"..{number}"
+    new.mkdir()
+    for name, content in files.items():
+        (new / name).write_bytes(content)
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(f"..data/{name}")
+    (folder / "..new").symlink_to(new.name)
+    (folder / "..new").rename(folder / "..data")
+
+
+@contextmanager
+def running(image: Image, mounts: dict[str, Path], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = image.start_command(mounts, writable=("/tmp", "/var/lib/tideover"))
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@needs_root
+def test_it_serves_from_a_read_only_file_system_without_root(
+    image: Image, mounts: dict[str, Path], tmp_path: Path
+) -> None:
+    xds, http = free_ports(2)
+    admin = free_ports(1)[0]
+    text = (ROOT / "deploy/member/tideover.yaml").read_text()
+    text = text.replace("0.0.0.0:18000", f"0.0.0.0:{xds}").replace(
+        'http: "0.0.0.0:18002"', f'http: "0.0.0.0:{http}", admin: "127.0.0.1:{admin}"'
+    )
+    text = text.replace("inCluster: true", "manifests: /etc/tideover/paris")
+    fill(mounts["/etc/tideover/config"], {"tideover.yaml": text.encode()})
+    (tmp_path / "paris").mkdir()
+    (tmp_path / "paris/all.yaml").write_text("{apiVersion: v1, kind: List, items: []}")
+    mounts["/etc/tideover/paris"] = tmp_path / "paris"
+    context = ssl.create_default_context(cafile=str(mounts["/etc/tideover/tls"] / "ca.crt"))
+    context.check_hostname = False  # the certificate is for the Service's name
+
+    def answer(path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(
+                f"https://127.0.0.1:{http}{path}", context=context, timeout=5
+            ) as said:
+                return said.status, said.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    log = tmp_path / "log"
+    with running(image, mounts, log) as process:
+
+        def ready() -> bool:
+            assert process.poll() is None, log.read_text()
+            return answer("/readyz")[0] == 200
+
+        until_sync(ready, 30, lambda: f"{answer('/readyz')} {log.read_text()[-2000:]}")
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        assert re.search(r"^Uid:\t65532\t65532\t65532\t65532$", status, re.M)
+        assert re.search(r"^Cap(Eff|Prm|Bnd):\t0+$", status, re.M)
+        inside = Path(f"/proc/{process.pid}/root")
+        until_sync((inside / "var/lib/tideover/member.facts").exists, 15, "the state is saved")
+        # a ConfigMap changes: applied live
+        fill(
+            mounts["/etc/tideover/config"],
+            {"tideover.yaml": text.replace("name: member", "name: paris").encode()},
+        )
+        until_sync(lambda: 'cluster="paris"' in answer("/metrics")[1], 30, lambda: log.read_text()[-2000:])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert not re.search(r"Traceback|Read-only file system|Permission denied", log.read_text()), (
+        log.read_text()
+    )
+
+
+@needs_root
+def test_the_command_line_is_in_it(image: Image) -> None:
+    command = image.start_command({}, ["--version"], writable=("/tmp",))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@needs_root
+def test_nothing_can_be_written_elsewhere(image: Image) -> None:
+    image_shell = Image.start_command
+    entrypoint, image.entrypoint = image.entrypoint, ["/bin/sh"]
+    try:
+        for path in ("/", "/opt/tideover", "/etc/tideover"):
+            command = image_shell(image, {}, ["-c", f"touch {path}/x"], writable=("/tmp",))
+            assert subprocess.run(command, capture_output=True, check=False).returncode != 0, path
+    finally:
+        image.entrypoint = entrypoint

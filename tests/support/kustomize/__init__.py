@@ -22,7 +22,7 @@ PACKAGE = "sigs.k8s.io/kustomize/kustomize/v5"
 
 
 def render(folder: Path) -> list[dict[str, Any]]:
-    """The objects that `kubectl apply -k folder` would apply. Skips the test where kustomize cannot be built."""
+    """The objects that `kubectl apply -k folder` would apply. Skips where kustomize cannot be built."""
     try:
         program = kustomize()
     except Impossible as reason:

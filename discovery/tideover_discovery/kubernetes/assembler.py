@@ -94,6 +94,7 @@ class Assembler:
         self._present: frozenset[ServiceKey] | None = None
         # parts of the facts as the objects say them, replaced when they change
         self._said: Mapping[ServiceKey, ServiceFacts] = {}
+        self._told: Mapping[ServiceKey, ServiceFacts] | None = None  # what `facts` has of it
         self._exports: frozenset[ServiceKey] = frozenset()
         self._places: Mapping[str, Locality] = {}
         self._labels: Mapping[str, Labels] = {}
@@ -252,7 +253,8 @@ class Assembler:
 
     def _make(self) -> None:
         """Make the facts of every service that was touched."""
-        said: dict[ServiceKey, ServiceFacts] = dict(self._said) if self._touched else {}
+        said: dict[ServiceKey, ServiceFacts] = {}
+        gone: list[ServiceKey] = []
         for key in self._touched:
             there = self._services[key]
             facts, problems = self._one(key, there)
@@ -261,17 +263,24 @@ class Assembler:
             else:
                 self._problems.pop(key, None)
             if facts is None:
-                said.pop(key, None)
-            elif facts == there.facts:
-                facts = there.facts
-            else:
-                said[key] = facts
-            there.facts = facts
+                there.facts = None
+                gone.append(key)
+            elif facts != there.facts:
+                there.facts = said[key] = facts
             if there.item is None and not there.slices:
                 del self._services[key]
-        if self._touched:
-            self._said = said if said.keys() <= self._said.keys() else dict(sorted(said.items()))
-            self._touched.clear()
+        self._touched.clear()
+        if said or any(key in self._said for key in gone):
+            self._say(said, gone)
+
+    def _say(self, changed: Mapping[ServiceKey, ServiceFacts], gone: Iterable[ServiceKey]) -> None:
+        """Replace what the objects say; services stand in order."""
+        said = {**self._said, **changed}
+        if len(said) > len(self._said):
+            said = {key: said[key] for key in sorted(said)}
+        for key in gone:
+            said.pop(key, None)
+        self._said = said
 
     def _one(self, key: ServiceKey, there: _Service) -> tuple[ServiceFacts | None, tuple[Problem, ...]]:
         slices = [there.slices[name] for name in sorted(there.slices)]
@@ -297,11 +306,13 @@ class Assembler:
         rules = [*known.rules.values(), *still(before.destination_rules, known.rules.values(), doubts)]
         policies = list(known.policies.values())
         policies += still(before.failover_policies, policies, doubts)
+        said = self._with_remembered(doubts)
+        unchanged = said is self._told
         facts = ClusterFacts(
             cluster=self._ground.cluster,
             network=self._ground.network,
             locality=self._ground.locality,
-            services=self._with_remembered(doubts),
+            services=before.services if unchanged else said,
             destination_rules=tuple(sorted(rules, key=core.age)),
             failover_policies=tuple(sorted(policies, key=core.age)),
             exports=self._exports,
@@ -310,7 +321,10 @@ class Assembler:
             problems=(*doubts.problems, *_in_order(known.unsupported), *_in_order(self._problems)),
             generation=before.generation,
         )
-        if not before.generation or facts != before:
+        # what was told and is replaced differs: 2,000 services need not be compared to see it
+        certain = self._told is not None and not unchanged
+        self._told = said if said is self._said else None
+        if certain or not before.generation or facts != before:
             self.facts = replace(facts, generation=before.generation + 1)
 
     def _with_remembered(self, doubts: Doubts) -> Mapping[ServiceKey, ServiceFacts]:

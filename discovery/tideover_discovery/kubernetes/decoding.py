@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
+from .lean import lean
 from .objects import (
     KINDS,
     SERVICE_NAME,
     AnyObject,
     EndpointSlice,
     Key,
+    Metadata,
     Nameless,
+    Namespace,
+    Node,
+    Pod,
     Refusal,
     Service,
     is_label,
 )
 
 MAX_NAME_LENGTH = 253
+PARTIAL = "PartialObjectMetadata"
 _NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?\Z")
 
 
@@ -32,8 +39,25 @@ class Head(Struct, frozen=True, gc=False, rename="camel"):
     metadata: Any = None
 
 
-_JSON_OBJECT = msgspec.json.Decoder(AnyObject)
-_JSON_HEAD = msgspec.json.Decoder(Head)
+class Partial(Struct, frozen=True, gc=False, rename="camel"):
+    """An object of which only the metadata counts, whole or as PartialObjectMetadata."""
+
+    metadata: Metadata
+    kind: str = ""
+    api_version: str = ""
+
+
+METADATA_ONLY: Mapping[str, Callable[[Metadata, str], AnyObject]] = {
+    "Pod": Pod,
+    "Node": Node,
+    "Namespace": Namespace,
+}
+_ANY = msgspec.json.Decoder(AnyObject)
+_OF_KIND: Mapping[str, msgspec.json.Decoder[AnyObject]] = {
+    kind: msgspec.json.Decoder(row[0]) for kind, row in KINDS.items()
+}
+_PARTIAL = msgspec.json.Decoder(Partial)
+_HEAD = msgspec.json.Decoder(Head)
 
 
 class Unread(Exception):  # noqa: N818 (not an error: most kinds are none of our business)
@@ -41,15 +65,13 @@ class Unread(Exception):  # noqa: N818 (not an error: most kinds are none of our
 
 
 def decode(raw: Raw | bytes | dict[str, Any], kind: str = "") -> AnyObject:
-    """One object, from JSON or a plain dictionary; `kind` is that of the list it came in.
+    """One object, from JSON or a plain dictionary, cut down to what is kept; `kind` is that of the list it
+    came in. Pods, Nodes and Namespaces may come as PartialObjectMetadata, if `kind` says which they are.
 
     Raises Unread for a kind that does not concern us, Refusal for one that does and is broken.
     """
     try:
-        if isinstance(raw, dict):
-            found: AnyObject = msgspec.convert(raw, AnyObject)
-        else:
-            found = _JSON_OBJECT.decode(raw)
+        found = _by_kind(raw, kind)
     except msgspec.DecodeError as error:  # ValidationError is one
         found = _again(raw, kind, error)
     name = type(found).__name__
@@ -62,6 +84,23 @@ def decode(raw: Raw | bytes | dict[str, Any], kind: str = "") -> AnyObject:
     _check_names(found)
     if isinstance(found, EndpointSlice):
         _check_slice(found)
+    return lean(found)
+
+
+def _by_kind(raw: Raw | bytes | dict[str, Any], kind: str) -> AnyObject:
+    """By the kind it says, or the one that is expected. DecodeError when it is neither."""
+    whole = METADATA_ONLY.get(kind)
+    if whole is not None:
+        partial = msgspec.convert(raw, Partial) if isinstance(raw, dict) else _PARTIAL.decode(raw)
+        if partial.kind == PARTIAL:
+            return whole(partial.metadata, "")
+        if partial.kind in ("", kind):
+            return whole(partial.metadata, partial.api_version)
+    found: AnyObject
+    if isinstance(raw, dict):
+        found = msgspec.convert(raw, AnyObject)
+    else:
+        found = _OF_KIND.get(kind, _ANY).decode(raw)
     return found
 
 
@@ -89,31 +128,37 @@ def _again(raw: Raw | bytes | dict[str, Any], kind: str, error: msgspec.DecodeEr
     head = head_of(raw)
     if head is None:
         raise Refusal(str(error)) from None
-    kind = head.kind or kind
+    kind = _kind(head, kind)
     if kind not in KINDS:
         if not kind:
             raise Refusal("it has no kind") from None
         if head.api_version.startswith("tideover.dev/"):
             raise Refusal(f"kind {kind} is not acted on by this version") from None
         raise Unread(kind) from None
-    if head.kind:
-        _, group, _, _ = KINDS[kind]
-        if head.api_version and head.api_version.rpartition("/")[0] != group:
-            raise Unread(kind) from None
+    shape, group, _, _ = KINDS[kind]
+    if head.kind == kind and head.api_version and head.api_version.rpartition("/")[0] != group:
+        raise Unread(kind) from None
+    if head.kind == PARTIAL:
         raise Refusal(str(error)) from None
-    shape = KINDS[kind][0]
     try:
         if isinstance(raw, dict):
             return msgspec.convert(raw, shape)
-        return msgspec.json.decode(raw, type=shape)
+        return _OF_KIND[kind].decode(raw)
     except msgspec.DecodeError as second:
         raise Refusal(str(second)) from None
+
+
+def _kind(head: Head, expected: str) -> str:
+    """What an object is; metadata alone is of the expected kind, if that has nothing else that counts."""
+    if head.kind == PARTIAL and expected in METADATA_ONLY:
+        return expected
+    return head.kind or expected
 
 
 def head_of(raw: Raw | bytes | dict[str, Any]) -> Head | None:
     """Kind and metadata of an object, broken or not; None when it is no object at all."""
     try:
-        return msgspec.convert(raw, Head) if isinstance(raw, dict) else _JSON_HEAD.decode(raw)
+        return msgspec.convert(raw, Head) if isinstance(raw, dict) else _HEAD.decode(raw)
     except msgspec.DecodeError:
         return None
 
@@ -124,7 +169,7 @@ def key_of(raw: Raw | bytes | dict[str, Any], kind: str = "") -> Key | None:
     if head is None or not isinstance(head.metadata, dict):
         return None
     name, namespace = head.metadata.get("name"), head.metadata.get("namespace")
-    kind = head.kind or kind
+    kind = _kind(head, kind)
     if not kind or not isinstance(name, str) or not name:
         return None
     return make_key(kind, namespace if isinstance(namespace, str) else None, name)

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from tideover_core.model import Endpoint, Locality, Problem
 
 from .manifest import Item
-from .objects import Conditions, EndpointSlice, Key, Pod, Refusal, SliceEndpoint
+from .objects import WEIGHT, Conditions, EndpointSlice, Key, Pod, Refusal, SliceEndpoint
 from .places import POD_LOCALITY, endpoint_locality, usable_address
 
-WEIGHT = "tideover.dev/weight"
 MAX_WEIGHT = 10_000
 _NO_LABELS: Mapping[str, str] = {}
 

@@ -12,6 +12,9 @@ from typing import Annotated, Any, NamedTuple
 from msgspec import Meta, Struct
 
 SERVICE_NAME = "kubernetes.io/service-name"
+WEIGHT = "tideover.dev/weight"
+TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
+TOPOLOGY_MODES = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")
 
 

@@ -9,11 +9,9 @@ from tideover_core.model import Endpoint, Problem, ServiceFacts, ServiceKey, Ser
 
 from .endpoints import Part, Refusals, in_order, join
 from .manifest import Item
-from .objects import Namespace, Refusal, Service
+from .objects import TOPOLOGY_MODES, TRAFFIC_DISTRIBUTION, Namespace, Refusal, Service
 from .ports import service_port
 
-TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
-TOPOLOGY_MODES = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
 _DISTRIBUTIONS = {name.lower(): name for name in ("PreferClose", "PreferSameZone", "PreferSameNode")}
 
 

@@ -99,4 +99,6 @@ def _missing_part(service: Service, target: Target) -> str:
     if service.port(target.port) is None:
         ports = ", ".join(str(port.number) for port in service.ports) or "none"
         return f"service {service.key} has no port {target.port}; it has {ports}"
+    if target.hostname:
+        return f"service {service.key} has no pod of the hostname {target.hostname!r}"
     return f"service {service.key} has no subset {target.subset!r} at port {target.port}"

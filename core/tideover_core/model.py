@@ -100,6 +100,7 @@ class Endpoint:
     node: str = ""
     pod: str = ""
     labels: Labels = field(default_factory=dict)
+    hostname: str = ""  # of a headless service's pod: a host of its own
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -127,6 +128,8 @@ class ServiceFacts:
     traffic_distribution: str = ""  # PreferClose, PreferSameZone, PreferSameNode, or ""
     internal_traffic_local: bool = False  # internalTrafficPolicy: Local
     created: str = ""  # RFC 3339, "" when the manifest does not say
+    headless: bool = False
+    hostnames: tuple[str, ...] = ()  # those of its endpoints that are served, sorted; headless ones only
 
 
 @dataclass(frozen=True, slots=True)

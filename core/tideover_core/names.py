@@ -1,4 +1,7 @@
-"""Names on the wire: `namespace/service:port`, with `#subset` where there is one."""
+"""Names on the wire: `namespace/service:port`, with `#subset` where there is one.
+
+`#@hostname` is a single pod of a headless service: DNS labels and names of subsets have no `@`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,14 @@ class Target(NamedTuple):
     service: ServiceKey
     port: int
     subset: str = ""
+
+    @property
+    def hostname(self) -> str:
+        """The pod that is meant, "" when it is not one of a headless service."""
+        return self.subset[1:] if self.subset.startswith(POD) else ""
+
+
+POD = "@"
 
 
 def wire_name(service: ServiceKey, port: int, subset: str = "") -> str:

@@ -13,7 +13,7 @@ from .names import Target
 from .order import DISTRIBUTED, Key, Order, Rank, order_of
 from .policy import Scope, Settings, Spill
 from .reach import Asked, reach
-from .resolve import node_labels, resolve, subset_of
+from .resolve import known, node_labels, resolve, subset_of
 from .spill import withheld
 from .traffic import Hosts, expected_percents, overprovisioning
 from .weights import by_endpoints, by_shares
@@ -29,11 +29,9 @@ def plan(world: World, target: Target, vantage: Vantage) -> Assignment | None:
     assignment without priorities.
     """
     service = world.services.get(target.service)
-    if service is None or service.port(target.port) is None:
+    if service is None or not known(world, target, vantage):
         return None
     subset = subset_of(world, target, vantage) if target.subset else None
-    if target.subset and subset is None:
-        return None
     resolved = resolve(world, target, vantage)
     settings = resolved.settings
     asked = Asked(
@@ -41,6 +39,7 @@ def plan(world: World, target: Target, vantage: Vantage) -> Assignment | None:
         subset.labels if subset is not None else None,
         settings.scope or Scope.ANYWHERE,
         resolved.cause("scope"),
+        target.hostname,
     )
     reached = reach(service, asked, vantage)
     spill = settings.spill or Spill()

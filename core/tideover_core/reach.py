@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from .assignment import Health, LeftOut, Placed
 from .model import Endpoint, Labels, Locality, Vantage
@@ -11,6 +12,7 @@ from .policy import Scope
 from .readiness import STARTING, Known, judged, last_resort, still_counting
 from .world import Part, Presence, Service
 
+Choice = Callable[[Endpoint], bool]
 _NOTHING_KNOWN = Presence()
 
 
@@ -24,12 +26,13 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked of a service: one port, maybe one subset, within a scope."""
+    """What is asked of a service: one port, maybe one subset or pod, within a scope."""
 
     port: int
     subset_labels: Labels | None
     scope: Scope
     scope_cause: str = ""
+    hostname: str = ""
 
 
 def reach(service: Service, asked: Asked, vantage: Vantage) -> Reached:
@@ -52,11 +55,29 @@ def reach(service: Service, asked: Asked, vantage: Vantage) -> Reached:
                 placed[endpoint.key] = found
             else:
                 left_out.append(LeftOut(endpoint, _claimed(winner.endpoint, endpoint)))
-    return _settled(list(placed.values()), left_out)
+    found_all = list(placed.values())
+    return _settled(_own(found_all, left_out, vantage) if asked.hostname else found_all, left_out)
+
+
+def _own(placed: list[Placed], left_out: list[LeftOut], vantage: Vantage) -> list[Placed]:
+    """One pod is meant: who has it in its own cluster is not sent to another's of that name, well or not."""
+    own = [found for found in placed if found.endpoint.cluster == vantage.cluster]
+    if not own:
+        return placed
+    reason = f"cluster {vantage.cluster} has a pod of this hostname itself"
+    left_out += [
+        LeftOut(found.endpoint, reason) for found in placed if found.endpoint.cluster != vantage.cluster
+    ]
+    return own
 
 
 def _endpoints(part: Part, asked: Asked) -> Iterator[Placed]:
-    for _, placed in places(part, asked.port, asked.subset_labels):
+    choice = None
+    if asked.hostname:
+        choice = partial(_is_called, asked.hostname)
+    elif asked.subset_labels is not None:
+        choice = partial(_has_labels, asked.subset_labels)
+    for _, placed in places(part, asked.port, choice):
         yield from placed
 
 
@@ -73,7 +94,7 @@ def _settled(placed: list[Placed], left_out: list[LeftOut]) -> Reached:
     return Reached(tuple(last_resort(found) for found in placed), tuple(left_out))
 
 
-def places(part: Part, port: int, subset: Labels | None = None) -> Iterator[tuple[Locality, list[Placed]]]:
+def places(part: Part, port: int, choice: Choice | None = None) -> Iterator[tuple[Locality, list[Placed]]]:
     """The endpoints of one cluster with their health, place by place, in the order of their addresses."""
     presence = part.presence.get(port, _NOTHING_KNOWN)
     present = _by_locality(part.facts.endpoints.get(port, ()))
@@ -83,10 +104,10 @@ def places(part: Part, port: int, subset: Labels | None = None) -> Iterator[tupl
         usual = presence.usual.get(locality)
         peak = presence.peak_ready.get(locality, 0)
         gone = still_counting(vanished.get(locality, ()), len(endpoints), peak)
-        if subset is not None:
-            # it counts the whole service, so it says nothing of a subset
+        if choice is not None:
+            # it counts the whole service, so it says nothing of a part of it
             usual = None
-            endpoints, gone = _selected(endpoints, subset), _selected(gone, subset)
+            endpoints, gone = list(filter(choice, endpoints)), list(filter(choice, gone))
         yield locality, judged(sorted(endpoints, key=_listing), Known(gone, usual, presence.starting))
 
 
@@ -97,9 +118,12 @@ def _by_locality(endpoints: Iterable[Endpoint]) -> dict[Locality, list[Endpoint]
     return places
 
 
-def _selected(endpoints: Iterable[Endpoint], labels: Labels) -> list[Endpoint]:
-    wanted = labels.items()
-    return [e for e in endpoints if all(e.labels.get(name) == value for name, value in wanted)]
+def _has_labels(labels: Labels, endpoint: Endpoint) -> bool:
+    return all(endpoint.labels.get(name) == value for name, value in labels.items())
+
+
+def _is_called(hostname: str, endpoint: Endpoint) -> bool:
+    return endpoint.hostname == hostname
 
 
 def _listing(endpoint: Endpoint) -> tuple[str, int, bool, bool]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 
 from .model import Labels, ServiceKey, Vantage
-from .names import Target
+from .names import POD, Target
 from .near import HOSTNAME, is_label, label_of
 from .policy import DestinationRule, Settings, Subset
 from .rules import Rules, rules_of
@@ -64,6 +64,16 @@ def resolve(world: World, target: Target, vantage: Vantage) -> Resolved:
     return _merged(_layers(rules_of(world), service, target, vantage))
 
 
+def known(world: World, target: Target, vantage: Vantage) -> bool:
+    """Whether a client there may ask for this: a port of a service, and the subset or pod that it names."""
+    service = world.services.get(target.service)
+    if service is None or service.port(target.port) is None:
+        return False
+    if target.hostname:
+        return any(target.hostname in part.facts.hostnames for part in service.parts)
+    return not target.subset or subset_of(world, target, vantage) is not None
+
+
 def subset_of(world: World, target: Target, vantage: Vantage) -> Subset | None:
     """The subset that the target names, as the first DestinationRule that counts here defines it."""
     for rule in rules_of(world).destination_rules(target.service, vantage.namespace, vantage.labels):
@@ -74,9 +84,11 @@ def subset_of(world: World, target: Target, vantage: Vantage) -> Subset | None:
 
 
 def subsets(world: World, service: ServiceKey, vantage: Vantage) -> tuple[str, ...]:
-    """The names of all subsets of a service that a client may ask for, sorted."""
+    """The names of all subsets and pods of a service that a client may ask for, sorted."""
     counted = rules_of(world).destination_rules(service, vantage.namespace, vantage.labels)
-    return tuple(sorted({subset.name for rule in counted for subset in rule.subsets}))
+    found = world.services.get(service)
+    pods = {POD + name for name in found.hostnames} if found is not None else set()
+    return tuple(sorted(pods | {subset.name for rule in counted for subset in rule.subsets}))
 
 
 def projection(world: World, target: Target, vantage: Vantage) -> Vantage:

@@ -68,6 +68,12 @@ class Service:
     ports: tuple[ServicePort, ...]
     parts: tuple[Part, ...]
 
+    @property
+    def hostnames(self) -> tuple[str, ...]:
+        """The pods that have hosts of their own, in any cluster, sorted."""
+        named = [part.facts.hostnames for part in self.parts if part.facts.hostnames]
+        return named[0] if len(named) == 1 else tuple(sorted({name for names in named for name in names}))
+
     def port(self, number: int) -> ServicePort | None:
         """The port of that number, or None."""
         return next((port for port in self.ports if port.number == number), None)

@@ -64,7 +64,8 @@ VERSIONS: list[list[Object]] = [
         endpoint_slice("ratings", [Place("10.0.0.1", pod="p1", node="n1"), Place("10.0.0.2", pod="p2")]),
         endpoint_slice("ratings", [Place("10.0.0.1", pod="p1", node="n2"), Place("127.0.0.1")]),
         endpoint_slice("reviews", [Place("10.0.0.1", pod="p1", node="n1")]) | {"metadata": {
-            "name": "ratings-abcde", "namespace": "bookinfo", "labels": {"kubernetes.io/service-name": "reviews"},
+            "name": "ratings-abcde", "namespace": "bookinfo",
+            "labels": {"kubernetes.io/service-name": "reviews"},
         }},
     ],
     [

@@ -16,8 +16,8 @@ A case is a list item:
 ```
 
 A row of a world is one cluster and locality; its words are addresses (`10.0.1.1-3` are three), or
-`key=value`: network, node, peak (how many were ready lately, and usually), port (of the endpoints), and
-pod labels.
+`key=value`: network, node, peak (how many were ready lately, and usually), port (of the endpoints),
+hostname (of a headless service's pod), and pod labels.
 Marks behind an address: `!` not ready, `~` terminating and serving, `x` terminating only, `?` vanished
 while ready, `+` more than usual and never ready yet, `*5` weight 5. In a table: `!` UNHEALTHY, `~`
 DRAINING, `*5` weight 5.
@@ -182,6 +182,7 @@ def _row(name: str, line: str, clusters: Mapping[str, dict[str, Any]]) -> _Row:
     peak = said.pop("peak", None)
     network = said.pop("network", clusters.get(cluster, {}).get("network", "default"))
     port, node = int(said.pop("port", target.port)), said.pop("node", "")
+    hostname = said.pop("hostname", "")
     locality = Locality.parse(place)
     present: list[Endpoint] = []
     vanished: list[Endpoint] = []
@@ -193,7 +194,7 @@ def _row(name: str, line: str, clusters: Mapping[str, dict[str, Any]]) -> _Row:
             ready, serving, terminating = _CONDITIONS[mark]
             endpoint = Endpoint(
                 address, port, cluster, network, locality, ready, serving, terminating, weight, node,
-                f"pod-{address}", dict(said),
+                f"pod-{address}", dict(said), hostname,
             )  # fmt: skip
             (vanished if mark == "?" else present).append(endpoint)
             if mark == "+":
@@ -249,7 +250,8 @@ def _service(
         for number in numbers
     }
     ports = tuple(ServicePort(number, protocol.value, protocol) for number in numbers)
-    return ServiceFacts(key, ports, endpoints, **options)
+    hostnames = tuple(sorted({end.hostname for there in endpoints.values() for end in there} - {""}))
+    return ServiceFacts(key, ports, endpoints, headless=bool(hostnames), hostnames=hostnames, **options)
 
 
 def _presences(rows: Iterable[_Row]) -> dict[tuple[str, ServiceKey], dict[int, Presence]]:

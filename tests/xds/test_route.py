@@ -97,10 +97,13 @@ def test_unknown_hosts_are_told_so() -> None:
 
 names = st.from_regex(r"[a-z0-9A-Z._*-]{1,8}", fullmatch=True)
 service_facts = st.builds(
-    lambda name, namespace, ports: service(name, namespace=namespace, ports=ports),
-    names,
-    names,
+    lambda name, namespace, ports, pods: service(
+        name, namespace=namespace, ports=ports, headless=True, hostnames=tuple(sorted(pods))
+    ),
+    names | st.sampled_from("ab"),
+    names | st.sampled_from(["a", "b", "svc"]),
     st.dictionaries(st.sampled_from([80, 443, 8080, 9090]), st.sampled_from(list(Protocol)), min_size=1),
+    st.sets(st.sampled_from("ab")),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 
 from tideover_core.model import ServiceKey
-from tideover_core.names import wire_name
+from tideover_core.names import POD, wire_name
 from tideover_core.resolve import subsets
 from tideover_core.world import World
 
@@ -24,7 +24,7 @@ class Catalog:
         self._subsets = _subsets(world)
 
     def subsets(self, key: ServiceKey) -> frozenset[str]:
-        """Names of the subsets of a service that any client may see."""
+        """Names of the subsets and pods of a service that any client may see."""
         return self._subsets.get(key, frozenset())
 
     def clusters(self, reader: Reader) -> Set[str]:
@@ -49,7 +49,12 @@ class Catalog:
 
 
 def _subsets(world: World) -> dict[ServiceKey, frozenset[str]]:
-    found: dict[ServiceKey, frozenset[str]] = {}
+    """By service, what may stand behind `#`: subsets of DestinationRules, and pods that have hosts."""
+    found = {
+        key: frozenset(POD + name for name in names)
+        for key, service in world.services.items()
+        if (names := service.hostnames)
+    }
     for rule in world.destination_rules:
         if rule.subsets:
             own = frozenset(subset.name for subset in rule.subsets)

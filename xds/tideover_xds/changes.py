@@ -112,7 +112,7 @@ def _shape_of_part(part: Part) -> tuple[object, ...]:
     facts = part.facts
     return (
         part.cluster, part.exported, facts.ports, facts.traffic_distribution,
-        facts.internal_traffic_local, facts.created,
+        facts.internal_traffic_local, facts.created, facts.hostnames,
     )  # fmt: skip
 
 

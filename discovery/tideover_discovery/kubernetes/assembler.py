@@ -11,12 +11,12 @@ from tideover_core import policy as core
 from tideover_core.model import ClusterFacts, Labels, Locality, Problem, ServiceFacts, ServiceKey
 
 from .doubt import NO_DOUBTS, Doubts, in_doubt, still, together
-from .endpoints import Around, Ground, Part, part_of, pod_key
+from .endpoints import Around, Frame, Ground, Part, part_of, pod_key
 from .listing import Listing, changes
 from .manifest import Item
 from .objects import EndpointSlice, Key, Namespace, Node, Pod
 from .places import endpoint_locality, node_locality
-from .services import Frame, frame, service_facts
+from .services import frame, service_facts
 
 T = TypeVar("T", Key, ServiceKey)
 
@@ -290,16 +290,16 @@ class Assembler:
         if said is None or there.again:
             there.frame = frame(there.item, self._namespaces.get(key.namespace))
             there.again = False
-            if said is None or said.by_name != there.frame.by_name:
+            if said is None or (said.by_name, said.headless) != (there.frame.by_name, there.frame.headless):
                 for part in slices:
                     part.part = None
             said = there.frame
         parts = []
         for part in slices if said.served else ():
             if part.part is None:
-                part.part = part_of(part.item, key.namespace, said.by_name, self._around)
+                part.part = part_of(part.item, said, self._around)
             parts.append(part.part)
-        return service_facts(said, parts), (*said.problems, *(p for part in parts for p in part.problems))
+        return service_facts(said, parts)
 
     def _publish(self, doubts: Doubts) -> None:
         before, known = self.facts, self._policies

@@ -96,11 +96,8 @@ def _by_kind(raw: Raw | bytes | dict[str, Any], kind: str) -> AnyObject:
             return whole(partial.metadata, "")
         if partial.kind in ("", kind):
             return whole(partial.metadata, partial.api_version)
-    found: AnyObject
-    if isinstance(raw, dict):
-        found = msgspec.convert(raw, AnyObject)
-    else:
-        found = _OF_KIND.get(kind, _ANY).decode(raw)
+    decoder = _OF_KIND.get(kind, _ANY)
+    found: AnyObject = msgspec.convert(raw, AnyObject) if isinstance(raw, dict) else decoder.decode(raw)
     return found
 
 

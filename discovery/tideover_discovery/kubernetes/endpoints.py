@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tideover_core.model import Endpoint, Locality, Problem
+from tideover_core.model import Endpoint, Locality, Problem, ServiceKey, ServicePort
 
 from .manifest import Item
-from .objects import WEIGHT, Conditions, EndpointSlice, Key, Pod, Refusal, SliceEndpoint
+from .objects import WEIGHT, Conditions, EndpointSlice, Key, Pod, Refusal, SliceEndpoint, is_label
 from .places import POD_LOCALITY, endpoint_locality, usable_address
 
 MAX_WEIGHT = 10_000
@@ -32,6 +32,27 @@ class Around:
     ground: Ground
     pod: Callable[[Key], Pod | None]
     node: Callable[[str], Locality | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a Service says without its slices.
+
+    `served`: it is of a kind that can have endpoints. `by_name`: port numbers. `family`: the address
+    family that comes first, "" when it does not say.
+    """
+
+    key: ServiceKey
+    served: bool = True
+    ports: tuple[ServicePort, ...] = ()
+    by_name: Mapping[str, int] = field(default_factory=dict)
+    headless: bool = False
+    family: str = ""
+    traffic_distribution: str = ""
+    internal_traffic_local: bool = False
+    created: str = ""
+    where: str = ""
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +106,9 @@ def pod_key(said: SliceEndpoint, namespace: str) -> Key | None:
     return Key("Pod", reference.namespace or namespace, reference.name)
 
 
-def part_of(item: Item, namespace: str, by_name: Mapping[str, int], around: Around) -> Part:
+def part_of(item: Item, said: Frame, around: Around) -> Part:
     """What a slice adds; its ports carry the Service port's name, and that is all that ties them together."""
+    namespace = said.key.namespace
     body = item.body
     assert isinstance(body, EndpointSlice)
     refuse = Refusals(f"EndpointSlice {namespace}/{body.metadata.name}", item.where)
@@ -94,11 +116,11 @@ def part_of(item: Item, namespace: str, by_name: Mapping[str, int], around: Arou
     if body.address_type == "FQDN":
         refuse("addressType FQDN is not supported", "the slice is ignored")
         return Part({}, tuple(refuse.found))
-    gathering = _Gathering(around, namespace, refuse)
+    gathering = _Gathering(around, namespace, said.headless, refuse)
     for port in body.ports or ():
         if (port.protocol or "TCP") != "TCP":
             continue  # the Service's port says so already
-        number = by_name.get(port.name or "")
+        number = said.by_name.get(port.name or "")
         if number is None:
             refuse(f"its port {port.name or ''!r} is no TCP port of the Service", "that port is ignored")
         elif port.port is None:
@@ -127,6 +149,7 @@ class _Gathering:
 
     around: Around
     namespace: str
+    headless: bool
     refuse: Refusals
 
     def add(self, found: EndpointSlice, port: int, into: dict[tuple[str, int], Endpoint]) -> None:
@@ -167,7 +190,15 @@ class _Gathering:
             node,
             key.name if key else "",
             labels,
+            self._hostname(said) if self.headless and said.hostname else "",
         )
+
+    def _hostname(self, said: SliceEndpoint) -> str:
+        hostname = said.hostname or ""
+        if is_label(hostname):
+            return hostname
+        self.refuse(f"hostname {hostname[:80]!r} is no DNS label", "the endpoint has no host of its own")
+        return ""
 
 
 def _preference(endpoint: Endpoint) -> tuple[bool, bool, bool]:

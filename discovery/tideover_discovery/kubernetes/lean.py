@@ -70,7 +70,7 @@ def _metadata(found: Metadata, annotations: tuple[str, ...]) -> Metadata:
 
 def _endpoint(said: SliceEndpoint) -> SliceEndpoint:
     """All addresses of one endpoint are the same thing; kube-proxy takes the first too."""
-    conditions, target = said.conditions, said.target_ref
+    conditions, target, hostname = said.conditions, said.target_ref, said.hostname
     name = target.name if target else None
     return SliceEndpoint(
         said.addresses[:1],
@@ -78,6 +78,7 @@ def _endpoint(said: SliceEndpoint) -> SliceEndpoint:
         _one(said.node_name),
         _one(said.zone),
         target and Reference(_one(target.kind), name, _one(target.namespace)),
+        name if hostname == name else hostname,
     )
 
 

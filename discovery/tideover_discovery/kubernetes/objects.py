@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, NamedTuple
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 SERVICE_NAME = "kubernetes.io/service-name"
 WEIGHT = "tideover.dev/weight"
@@ -77,6 +77,8 @@ class ServiceSpec(Shape, frozen=True):
 
     ports: list[PortSpec] | None = None
     type: str | None = None
+    cluster_ip: str | None = field(default=None, name="clusterIP")
+    ip_families: list[str] | None = field(default=None, name="ipFamilies")
     external_name: str | None = None
     session_affinity: str | None = None
     internal_traffic_policy: str | None = None
@@ -113,6 +115,7 @@ class SliceEndpoint(Shape, frozen=True):
     node_name: str | None = None
     zone: str | None = None
     target_ref: Reference | None = None
+    hostname: str | None = None
 
 
 class SlicePort(Shape, frozen=True):

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from tideover_core.model import Endpoint, Problem, ServiceFacts, ServiceKey, ServicePort
 
-from .endpoints import Part, Refusals, in_order, join
+from .endpoints import Frame, Part, Refusals, in_order, join
 from .manifest import Item
 from .objects import TOPOLOGY_MODES, TRAFFIC_DISTRIBUTION, Namespace, Refusal, Service
 from .ports import service_port
 
+MAX_HOSTNAMES = 1000  # of one service: each has a cluster of its own in every Envoy
 _DISTRIBUTIONS = {name.lower(): name for name in ("PreferClose", "PreferSameZone", "PreferSameNode")}
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What a Service says without its slices. `served`: it is of a kind that can have endpoints."""
-
-    key: ServiceKey
-    served: bool = True
-    ports: tuple[ServicePort, ...] = ()
-    by_name: Mapping[str, int] = field(default_factory=dict)  # port numbers
-    traffic_distribution: str = ""
-    internal_traffic_local: bool = False
-    created: str = ""
-    problems: tuple[Problem, ...] = ()
 
 
 def frame(item: Item, namespace: Namespace | None) -> Frame:
@@ -47,25 +33,35 @@ def frame(item: Item, namespace: Namespace | None) -> Frame:
         key,
         ports=ports,
         by_name={port.name: port.number for port in ports},
+        headless=spec.cluster_ip == "None",
+        family=next(iter(spec.ip_families or ()), ""),
         traffic_distribution=distribution,
         internal_traffic_local=spec.internal_traffic_policy == "Local",
         created=service.metadata.creation_timestamp or "",
+        where=item.where,
         problems=tuple(refuse.found),
     )
 
 
-def service_facts(said: Frame, parts: Sequence[Part]) -> ServiceFacts | None:
-    """The facts of one service, None when it is of a kind that cannot be served."""
+def service_facts(said: Frame, parts: Sequence[Part]) -> tuple[ServiceFacts | None, tuple[Problem, ...]]:
+    """The facts of one service, None when it is of a kind that cannot be served, and its problems."""
     if not said.served:
-        return None
-    return ServiceFacts(
+        return None, said.problems
+    refuse = Refusals(f"Service {said.key}", said.where)
+    endpoints = {
+        port.number: _each_once(_endpoints(port.number, parts), said.family, refuse) for port in said.ports
+    }
+    facts = ServiceFacts(
         said.key,
         said.ports,
-        {port.number: _endpoints(port.number, parts) for port in said.ports},
+        endpoints,
         said.traffic_distribution,
         said.internal_traffic_local,
         said.created,
+        said.headless,
+        _hostnames(endpoints, refuse) if said.headless else (),
     )
+    return facts, (*said.problems, *refuse.found, *(problem for part in parts for problem in part.problems))
 
 
 def _endpoints(port: int, parts: Sequence[Part]) -> tuple[Endpoint, ...]:
@@ -77,6 +73,37 @@ def _endpoints(port: int, parts: Sequence[Part]) -> tuple[Endpoint, ...]:
         for endpoint in endpoints:
             join(endpoint, found)
     return in_order(found)
+
+
+def _each_once(endpoints: tuple[Endpoint, ...], family: str, refuse: Refusals) -> tuple[Endpoint, ...]:
+    """Of a dual-stack service, each pod at its address of the first family: it would count twice.
+
+    A pod without one keeps the address it has. Of endpoints without pods nobody knows which are the same:
+    where the Service says its families only those of the first count, as for kube-proxy.
+    """
+    six = [":" in endpoint.address for endpoint in endpoints]
+    if all(six) or not any(six):
+        return endpoints
+    first = [one for one, is_six in zip(endpoints, six, strict=True) if is_six == (family == "IPv6")]
+    pods = {endpoint.pod for endpoint in first}
+    others = [one for one, is_six in zip(endpoints, six, strict=True) if is_six != (family == "IPv6")]
+    kept = [one for one in others if (one.pod not in pods if one.pod else not family)]
+    if unknown := sum(not one.pod for one in others if family):
+        refuse(
+            f"{unknown} endpoints without pods have no {family} address, its first family",
+            "they are left out: most likely they are the others once more",
+        )
+    return tuple(sorted((*first, *kept), key=lambda endpoint: (endpoint.address, endpoint.port)))
+
+
+def _hostnames(endpoints: Mapping[int, tuple[Endpoint, ...]], refuse: Refusals) -> tuple[str, ...]:
+    names = {endpoint.hostname for there in endpoints.values() for endpoint in there} - {""}
+    if len(names) > MAX_HOSTNAMES:
+        refuse(
+            f"{len(names)} of its pods have hostnames, more than {MAX_HOSTNAMES}",
+            "the last by name have no host of their own; the service has them all",
+        )
+    return tuple(sorted(names)[:MAX_HOSTNAMES])
 
 
 def _ports(service: Service, refuse: Refusals) -> tuple[ServicePort, ...]:

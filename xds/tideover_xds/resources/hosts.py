@@ -19,6 +19,7 @@ class Written(NamedTuple):
 
     service: ServiceKey
     port: int | None
+    hostname: str = ""  # of one pod of a headless service
 
 
 def qualified(service: ServiceKey) -> tuple[str, ...]:
@@ -29,6 +30,15 @@ def qualified(service: ServiceKey) -> tuple[str, ...]:
     if not (_DNS_LABEL.fullmatch(service.name) and _DNS_LABEL.fullmatch(service.namespace)):
         return ()
     return tuple(f"{service.name}.{service.namespace}{suffix}" for suffix in _SUFFIXES)
+
+
+def pod_hosts(hostname: str, service: ServiceKey) -> tuple[str, ...]:
+    """The hosts of one pod of a headless service.
+
+    They have a label more than those of services; `pod.service.svc` would be a service's.
+    """
+    known = qualified(service)
+    return tuple(f"{hostname}.{host}" for host in (known[1:] if service.namespace == "svc" else known))
 
 
 def usual_port(ports: Sequence[ServicePort]) -> ServicePort | None:
@@ -51,7 +61,14 @@ def written(host: str, namespace: str) -> Written | None:
     if len(labels) == 1:
         return Written(ServiceKey(namespace, name), port) if namespace and name else None
     key = ServiceKey(labels[1], labels[0])
-    return Written(key, port) if name in qualified(key) else None
+    if name in qualified(key):
+        return Written(key, port)
+    hostname, _, rest = name.partition(".")
+    behind = rest.split(".", 2)
+    if len(behind) < 2 or not _DNS_LABEL.fullmatch(hostname):
+        return None
+    key = ServiceKey(behind[1], behind[0])
+    return Written(key, port, hostname) if name in pod_hosts(hostname, key) else None
 
 
 def port_of(service: Service, number: int | None) -> ServicePort | None:
@@ -61,6 +78,7 @@ def port_of(service: Service, number: int | None) -> ServicePort | None:
 
 def every_host(service: Service) -> frozenset[str]:
     """All that any client may write to mean this service."""
-    hosts = (service.key.name, *qualified(service.key))
+    pods = [host for hostname in service.hostnames for host in pod_hosts(hostname, service.key)]
+    hosts = (service.key.name, *qualified(service.key), *pods)
     numbers = [f":{port.number}" for port in service.ports]
     return frozenset(host + number for host in hosts for number in ("", *numbers))

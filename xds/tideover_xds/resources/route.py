@@ -7,7 +7,7 @@ whole table, so a domain is made of DNS labels only and belongs to one service p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,13 +15,13 @@ from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
 from envoy.config.route.v3 import route_components_pb2
 from envoy.type.matcher.v3 import regex_pb2, string_pb2
 
-from tideover_core.names import wire_name
+from tideover_core.names import POD, wire_name
 from tideover_core.policy import Retry
 from tideover_core.world import Service
 from tideover_wire.resource import Resource, TypeUrl
 
 from .fields import block, dump, resource, text
-from .hosts import qualified, usual_port
+from .hosts import pod_hosts, qualified, usual_port
 from .messages import seconds
 from .retry import IDEMPOTENT_METHODS, conditions, retry_policy
 
@@ -49,10 +49,16 @@ def service_hosts(service: Service, retries: Mapping[int, Retry]) -> ServiceHost
     """The virtual hosts of a service's HTTP ports; `retries` by port number."""
     if not qualified(service.key):
         return ServiceHosts(b"", b"")
+    http = [
+        (port.number, retries.get(port.number, Retry())) for port in service.ports if port.protocol.is_http
+    ]
     hosts = [
-        _virtual_host(service, port.number, retries.get(port.number, Retry()))
-        for port in service.ports
-        if port.protocol.is_http
+        *(_virtual_host(service, number, retry) for number, retry in http),
+        *(
+            _pod_host(service, hostname, number, retry)
+            for number, retry in http
+            for hostname in service.hostnames
+        ),
     ]
     return ServiceHosts(
         b"".join(block(2, host.body) for host in hosts),
@@ -68,15 +74,27 @@ def route_table(namespace: str, services: Iterable[tuple[str, ServiceHosts]]) ->
 
 
 def _virtual_host(service: Service, number: int, retry: Retry) -> VirtualHost:
-    """VirtualHost: name = 1, domains = 2, routes = 3."""
-    name = wire_name(service.key, number)
+    ends = _ends(service, number)
+    body = _body(wire_name(service.key, number), qualified(service.key), ends, retry)
+    return VirtualHost(body, b"".join(text(2, service.key.name + end) for end in ends))
+
+
+def _pod_host(service: Service, hostname: str, number: int, retry: Retry) -> VirtualHost:
+    name = wire_name(service.key, number, POD + hostname)
+    return VirtualHost(_body(name, pod_hosts(hostname, service.key), _ends(service, number), retry), b"")
+
+
+def _ends(service: Service, number: int) -> tuple[str, ...]:
     usual = usual_port(service.ports)
-    ends = [f":{number}", ""] if usual is not None and usual.number == number else [f":{number}"]
-    domains = [text(2, host + end) for host in qualified(service.key) for end in ends]
+    return (f":{number}", "") if usual is not None and usual.number == number else (f":{number}",)
+
+
+def _body(name: str, hosts: Iterable[str], ends: Sequence[str], retry: Retry) -> bytes:
+    """VirtualHost: name = 1, domains = 2, routes = 3."""
+    domains = [text(2, host + end) for host in hosts for end in ends]
     action = text(1, name)  # RouteAction.cluster = 1
     routes = [block(3, match + block(2, action + how)) for match, how in _routes(retry)]
-    short = [text(2, service.key.name + end) for end in ends]
-    return VirtualHost(b"".join([text(1, name), *domains, *routes]), b"".join(short))
+    return b"".join([text(1, name), *domains, *routes])
 
 
 @lru_cache(maxsize=1024)

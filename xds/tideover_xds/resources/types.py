@@ -11,10 +11,10 @@ from enum import Enum
 from typing import Protocol
 
 from tideover_core.model import ServiceKey, Vantage
-from tideover_core.names import Target, parse_wire_name, wire_name
+from tideover_core.names import POD, Target, parse_wire_name, wire_name
 from tideover_core.plan import plan
 from tideover_core.policy import Retry
-from tideover_core.resolve import projection, resolve, subset_of
+from tideover_core.resolve import known, projection, resolve
 from tideover_core.world import World
 from tideover_wire.node import Client
 from tideover_wire.resource import Resource, TypeUrl
@@ -103,16 +103,11 @@ def vantage_key(vantage: Vantage) -> Key:
 
 
 def known_target(reader: Reader, name: str) -> Target | None:
-    """The service port and subset that a CDS or EDS name means, when this client is to know of it."""
+    """The service port and subset or pod that a CDS or EDS name means, when this client is to know of it."""
     target = parse_wire_name(name)
     if target is None:
         return None
-    service = reader.world.services.get(target.service)
-    if service is None or service.port(target.port) is None:
-        return None
-    if target.subset and subset_of(reader.world, target, reader.vantage) is None:
-        return None
-    return target
+    return target if known(reader.world, target, reader.vantage) else None
 
 
 def _target_subject(reader: Reader, name: str) -> ServiceKey | None:
@@ -198,7 +193,9 @@ def _grpc_target(reader: Reader, name: str) -> Target | None:
     if host is None or service is None:
         return None
     port = port_of(service, host.port)
-    return Target(host.service, port.number) if port is not None else None
+    if port is None or (host.hostname and host.hostname not in service.hostnames):
+        return None
+    return Target(host.service, port.number, POD + host.hostname if host.hostname else "")
 
 
 def _retry(reader: Reader, target: Target) -> Retry:

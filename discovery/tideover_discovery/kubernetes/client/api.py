@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from .access import Access
-from .errors import ApiError, BadKubeconfig, is_html, refused, unanswered
+from .errors import ApiError, BadKubeconfig, Silent, is_html, refused, unanswered
 from .loading_client import Loaded
 from .session_client import Session
 
@@ -47,10 +47,10 @@ class Api:
 
     @property
     def problem(self) -> str:
-        """What is wrong with the newest credentials, "" when nothing is."""
+        """What is wrong with the newest credentials, "" when nothing is; those before are used on."""
         if self._bad is not None:
-            return "the newest credentials are refused (401 Unauthorized); those read before are used on"
-        return self._access.problem and f"{self._access.problem}; the credentials read before are used on"
+            return "the newest credentials are refused: 401 Unauthorized"
+        return self._access.problem
 
     async def get(
         self, path: str, query: Mapping[str, str] = NOTHING, *, accept: str = JSON, timeout_s: float = 30
@@ -95,7 +95,12 @@ class Api:
                     yield line
 
     async def batches(
-        self, path: str, query: Mapping[str, str], *, accept: str = JSON, silent_after_s: float
+        self,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        accept: str = JSON,
+        silent_after_s: float | Callable[[], float],
     ) -> AsyncGenerator[list[bytes], None]:
         """As `stream`, with the lines that arrived together. The first batch is empty and says that the
         server has accepted the watch."""
@@ -107,7 +112,10 @@ class Api:
             rest = bytearray()
             try:
                 while True:
-                    async with asyncio.timeout(silent_after_s):
+                    patience_s = (
+                        silent_after_s if isinstance(silent_after_s, (int, float)) else silent_after_s()
+                    )
+                    async with asyncio.timeout(patience_s):
                         chunk = await response.content.readany()
                     if not chunk:
                         break
@@ -122,7 +130,7 @@ class Api:
                     if len(rest) > MAX_LINE_BYTES:
                         raise ApiError(response.status, f"{what}: a line of more than {MAX_LINE_BYTES} bytes")
             except TimeoutError:
-                raise ApiError(0, f"{what}: silent for {silent_after_s:g} s") from None
+                raise Silent(0, f"{what}: silent for {patience_s:g} s") from None
             except (aiohttp.ClientError, OSError) as error:
                 raise unanswered(self.server, what, error) from None
             if rest:

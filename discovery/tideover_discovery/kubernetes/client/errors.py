@@ -47,6 +47,10 @@ class ApiError(Exception):
         return self.reason
 
 
+class Silent(ApiError):  # noqa: N818 (the domain's word)
+    """A watch that said nothing for too long."""
+
+
 def unanswered(server: str, what: str, error: BaseException) -> ApiError:
     """A request that got no answer; `what` is its method and path."""
     return ApiError(0, f"{server}: {_cause(error)} ({what})")

@@ -1,0 +1,6 @@
+"""Following live API servers: one resource's list-then-watch, and a cluster's facts made of several."""
+
+from .reflect import Reflector, Standing, reflect
+from .source import KubernetesSource
+
+__all__ = ["KubernetesSource", "Reflector", "Standing", "reflect"]

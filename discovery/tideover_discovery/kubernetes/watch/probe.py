@@ -1,0 +1,46 @@
+"""Whether an API server answers at all: asked every few seconds on a connection that no watch uses.
+
+A watch on a socket that is paused, or whose server is, looks like one where nothing happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+from tideover_discovery.kubernetes.backoff import LONGEST_RETRY_AFTER_S
+from tideover_discovery.kubernetes.client import Api, ApiError
+from tideover_discovery.kubernetes.resources import METADATA_LIST
+
+PROBE_EVERY_S = 2.0
+PROBE_TIMEOUT_S = 3.0
+# A list of one: goes through authentication, authorization and storage, as our lists do
+_PATH, _QUERY = "/api/v1/namespaces", {"limit": "1"}
+
+
+class Probe:
+    """Calls `told` with what is wrong, "" when the server answers, and since when (monotonic)."""
+
+    def __init__(self, api: Api, told: Callable[[str, float], None]) -> None:
+        self._api = api
+        self._told = told
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            began_s = time.monotonic()
+            pause_s = PROBE_EVERY_S * random.uniform(0.8, 1.2)
+            try:
+                body = await self._api.get(_PATH, _QUERY, accept=METADATA_LIST, timeout_s=PROBE_TIMEOUT_S)
+            except ApiError as error:
+                # 403: it answers, and knows who we are. 429: it answers, and has no time
+                answers = error.status in (403, 429)
+                self._told("" if answers else error.reason, began_s)
+                if error.retry_after_s is not None:
+                    pause_s = max(pause_s, min(error.retry_after_s, LONGEST_RETRY_AFTER_S))
+            else:
+                whole = body.rstrip().endswith(b"}") and b"resourceVersion" in body
+                self._told("" if whole else f"GET {_PATH}: answered no list of JSON, or one cut off", began_s)
+            await asyncio.sleep(pause_s)

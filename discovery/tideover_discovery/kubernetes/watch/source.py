@@ -1,0 +1,233 @@
+"""The facts of one live cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from tideover_core.latest import Latest
+from tideover_core.model import ClusterFacts, Locality, Problem, SourceStatus
+from tideover_discovery.kubernetes.assembler import Assembler
+from tideover_discovery.kubernetes.client import Access, Api
+from tideover_discovery.kubernetes.contact import Contact
+from tideover_discovery.kubernetes.doubt import NO_DOUBTS, Doubts
+from tideover_discovery.kubernetes.endpoints import Ground
+from tideover_discovery.kubernetes.following import Changed, Offers
+from tideover_discovery.kubernetes.manifest import Item
+from tideover_discovery.kubernetes.objects import Key
+from tideover_discovery.kubernetes.resources import followed
+
+from .probe import Probe
+from .reflect import Reflector
+
+RECONCILE_EVERY_S = 600.0
+RECONCILED = ("Service", "EndpointSlice")
+# How long the first facts wait for policies and exports, once all else is listed
+OPTIONAL_GRACE_S = 5.0
+# More changes at once than these are assembled in a thread
+MANY = 500
+
+
+class KubernetesSource:
+    """The facts of one cluster from its API server (a `Source`).
+
+    What is added or changed counts at once, and so does what is deleted. What a new list lacks is gone only
+    when every required kind is in step again. `initial` are facts of an earlier life.
+    """
+
+    def __init__(  # noqa: PLR0913 (a cluster's row of the configuration)
+        self,
+        cluster: str,
+        network: str,
+        locality: Locality,
+        access: Access,
+        *,
+        allow_loopback: bool = False,
+        initial: ClusterFacts | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.cluster = cluster
+        self.api = Api(access, name=cluster)
+        self._clock = clock
+        self._ground = Ground(cluster, network, locality, allow_loopback)
+        self._initial = initial
+        self.facts: Latest[ClusterFacts | None] = Latest(initial)
+        reason = "from the snapshot, not listed yet" if initial else "not listed yet"
+        self.status = Latest(SourceStatus(cluster, initial is not None, clock(), reason))
+        self._begin()
+
+    def _begin(self) -> None:
+        """All that one run keeps: another one lists everything again."""
+        self._assembler = Assembler(self._ground, self.facts.value)
+        self._pending: dict[Key, Item | None] = {}
+        self._absent: set[Key] = set()
+        self._doubts = NO_DOUBTS
+        self._complete = False
+        self._required_at_s: float | None = None
+        self._probed = ("", 0.0)
+        self._contact = Contact(self.status.value.reason, time.monotonic(), self._clock())
+        self._news, self._moved = asyncio.Event(), asyncio.Event()
+        offers = Offers()
+        self._reflectors = [
+            Reflector(self.api, resource, self._told, moved=self._moved.set, offers=offers)
+            for resource in followed(self.cluster)
+        ]
+
+    async def run(self) -> None:
+        """List, then watch, until cancelled. Trouble is a status, never an exception."""
+        self._begin()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for reflector in self._reflectors:
+                    tasks.create_task(reflector.run(), name=f"{self.cluster} {reflector.resource.kind}")
+                tasks.create_task(Probe(self.api, self._heard).run(), name=f"{self.cluster} probe")
+                tasks.create_task(self._assemble(), name=f"{self.cluster} facts")
+                tasks.create_task(self._keep_contact(), name=f"{self.cluster} contact")
+                tasks.create_task(self._reconcile(), name=f"{self.cluster} reconcile")
+        finally:
+            await self.api.close()
+
+    def _told(self, changed: Changed[Item]) -> None:
+        """A resource has changed."""
+        self._absent |= changed.absent
+        self._absent -= changed.changes.keys()
+        self._pending.update(changed.changes)
+        self._news.set()
+
+    def _heard(self, trouble: str, since_s: float) -> None:
+        """The probe has an answer, or none."""
+        before, self._probed = self._probed[0], (trouble, since_s)
+        if before and not trouble:
+            for reflector in self._reflectors:
+                reflector.hurry()
+        self._moved.set()
+
+    async def _assemble(self) -> None:
+        """Whatever has arrived is assembled in one go, the first of it at once."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if not self._complete and not self._listed():
+                continue
+            changes, self._pending = self._pending, {}
+            if self._contact.steady or not self._complete:
+                changes.update((key, None) for key in self._absent if key not in changes)
+                self._absent.clear()
+            doubts = self._doubted()
+            if len(changes) > MANY:
+                await asyncio.to_thread(self._assembler.update, changes, doubts)
+            elif changes or doubts != self._doubts:
+                self._assembler.update(changes, doubts)
+            self._doubts = doubts
+            self._publish()
+
+    def _publish(self) -> None:
+        self.facts.set(self._with_exports(self._assembler.facts))
+        if not self._complete:
+            self._complete = True
+            self._contact = Contact("", said=False, well_s=time.monotonic())
+            self._moved.set()
+
+    def _listed(self) -> bool:
+        """Whether all is known that the first facts need. Optional kinds are waited for, but not for long."""
+        if not all(r.standing.listed for r in self._reflectors if r.resource.required):
+            return False
+        now = time.monotonic()
+        if self._required_at_s is None:
+            self._required_at_s = now
+        answered = all(
+            r.standing.listed or r.standing.forbidden for r in self._reflectors if not r.resource.required
+        )
+        return answered or now - self._required_at_s >= OPTIONAL_GRACE_S
+
+    def _doubted(self) -> Doubts:
+        """What could not be read, so that its absence proves nothing."""
+        problems: list[Problem] = []
+        doubtful: set[Key] = set()
+        if self.api.problem:
+            object_ = f"Cluster {self.cluster}"
+            problems.append(Problem(object_, self.api.problem, "the credentials read before are used on"))
+        for reflector in self._reflectors:
+            kind, standing = reflector.resource.kind, reflector.standing
+            if not reflector.resource.required and standing.trouble and not self._contact.trouble:
+                problems.append(
+                    Problem(f"{kind}s of {self.cluster}", standing.trouble, "what was known stays")
+                )
+            if not standing.listed:
+                doubtful |= self._known_before(kind)
+            for key, fault in sorted(reflector.broken.items()):
+                stays = "its last good version stays"
+                never = "ignored until it is mended; no good version of it is known"
+                problems.append(
+                    Problem(str(key), fault.message, stays if fault.good else never, self.cluster)
+                )
+                if not fault.good:
+                    doubtful.add(key)
+        return Doubts(tuple(problems), frozenset(doubtful))
+
+    def _known_before(self, kind: str) -> set[Key]:
+        """Policies of an earlier life, of a kind that cannot be listed in this one."""
+        if self._initial is None:
+            return set()
+        rules = self._initial.destination_rules if kind == "DestinationRule" else ()
+        policies = self._initial.failover_policies if kind == "FailoverPolicy" else ()
+        return {Key(kind, one.namespace, one.name) for one in (*rules, *policies)}
+
+    def _with_exports(self, facts: ClusterFacts) -> ClusterFacts:
+        """With the exports of an earlier life, while they cannot be listed in this one."""
+        unlisted = any(r.resource.kind == "ServiceExport" and not r.standing.listed for r in self._reflectors)
+        if not unlisted or self._initial is None or self._initial.exports <= facts.exports:
+            return facts
+        return replace(facts, exports=facts.exports | self._initial.exports)
+
+    async def _keep_contact(self) -> None:
+        """Say when contact is lost, and when it is back."""
+        while True:
+            self._judge()
+            try:
+                async with asyncio.timeout(self._contact.look_s(time.monotonic())):
+                    await self._moved.wait()
+            except TimeoutError:
+                pass
+            self._moved.clear()
+
+    def _judge(self) -> None:
+        now_s, unix_s = time.monotonic(), self._clock()
+        if not self._complete:
+            self._news.set()  # is there all that the first facts need?
+        trouble, since_s = self._trouble()
+        before = self._contact
+        self._contact = contact = before.now(trouble, since_s, now_s, unix_s)
+        known = self._complete or self._initial is not None
+        if not contact.trouble:
+            self.status.set(SourceStatus(self.cluster, known))
+        elif contact.said:
+            since = contact.since_unix_s if self._complete else self.status.value.stale_since_s
+            self.status.set(SourceStatus(self.cluster, known, since, contact.trouble))
+        if (self._absent and contact.steady) or (self._complete and self._doubted() != self._doubts):
+            self._news.set()
+
+    def _trouble(self) -> tuple[str, float]:
+        """What keeps the facts from being fresh, and since when; ("", 0) when nothing does."""
+        found = [(r.standing.trouble, r.standing.since_s) for r in self._required_out_of_step()]
+        if self._probed[0]:
+            found.insert(0, self._probed)
+        if not found:
+            return "", 0.0
+        text = next((text for text, _ in found if text != "not listed yet"), "not listed yet")
+        return text, min(since_s for _, since_s in found)
+
+    def _required_out_of_step(self) -> list[Reflector[Item]]:
+        return [r for r in self._reflectors if r.resource.required and not r.standing.in_step]
+
+    async def _reconcile(self) -> None:
+        """Compare with complete lists from time to time, whatever the watches said."""
+        while True:
+            for kind in RECONCILED:
+                await asyncio.sleep(RECONCILE_EVERY_S / len(RECONCILED) * random.uniform(0.9, 1.1))
+                for reflector in self._reflectors:
+                    if reflector.resource.kind == kind and reflector.standing.in_step:
+                        reflector.look_again()

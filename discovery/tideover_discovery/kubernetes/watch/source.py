@@ -172,9 +172,9 @@ class KubernetesSource:
         """Policies of an earlier life, of a kind that cannot be listed in this one."""
         if self._initial is None:
             return set()
-        rules = self._initial.destination_rules if kind == "DestinationRule" else ()
-        policies = self._initial.failover_policies if kind == "FailoverPolicy" else ()
-        return {Key(kind, one.namespace, one.name) for one in (*rules, *policies)}
+        keys = {Key("DestinationRule", one.namespace, one.name) for one in self._initial.destination_rules}
+        keys |= {Key("FailoverPolicy", one.namespace, one.name) for one in self._initial.failover_policies}
+        return {key for key in keys if key.kind == kind}
 
     def _with_exports(self, facts: ClusterFacts) -> ClusterFacts:
         """With the exports of an earlier life, while they cannot be listed in this one."""

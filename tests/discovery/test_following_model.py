@@ -125,18 +125,22 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "known"):
             return
+        self._settle()
         if self.blind:
             self._cut()
             self.one.reconcile()
+            self._settle()
+        have = {name: at for name, at in self.known.items() if at is not None}
+        assert have == self.server.objects
+
+    # --- how
+
+    def _settle(self) -> None:
         for _ in range(20):
             self.ask()
             if self.open:
                 now, self.lines = self.lines, []
                 self._deliver(now)
-        have = {name: at for name, at in self.known.items() if at is not None}
-        assert have == self.server.objects
-
-    # --- how
 
     def _cut(self) -> None:
         if self.open:

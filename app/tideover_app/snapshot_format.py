@@ -11,6 +11,7 @@ from hashlib import sha256
 import msgspec
 
 from tideover_core.model import ClusterFacts, Labels, Locality, Problem, ServiceFacts, ServiceKey
+from tideover_core.orders import TrafficOrder
 from tideover_core.policy import DestinationRule, FailoverPolicy
 
 from .snapshot_past import KeptPast, ReadPast, WrittenPast, read, write
@@ -40,6 +41,7 @@ class _Facts(msgspec.Struct, omit_defaults=True, kw_only=True):
     services: list[ServiceFacts]
     destination_rules: tuple[DestinationRule, ...] = ()
     failover_policies: tuple[FailoverPolicy, ...] = ()
+    orders: tuple[TrafficOrder, ...] = ()
     exports: list[ServiceKey] = []
     nodes: dict[str, Locality] = {}
     node_labels: dict[str, Labels] = {}
@@ -71,6 +73,7 @@ def encode(saved: Saved) -> bytes:
             services=list(facts.services.values()),
             destination_rules=facts.destination_rules,
             failover_policies=facts.failover_policies,
+            orders=facts.orders,
             exports=sorted(facts.exports),
             nodes=dict(facts.nodes),
             node_labels=dict(facts.node_labels),
@@ -108,6 +111,7 @@ def decode(raw: bytes, cluster: str) -> Saved:
         services={service.key: service for service in told.services},
         destination_rules=told.destination_rules,
         failover_policies=told.failover_policies,
+        orders=told.orders,
         exports=frozenset(told.exports),
         nodes=told.nodes,
         node_labels=told.node_labels,

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .orders import TrafficOrder
     from .policy import DestinationRule, FailoverPolicy
 
 Labels = Mapping[str, str]
@@ -150,6 +151,7 @@ class ClusterFacts:
     node_labels: Mapping[str, Labels] = field(default_factory=dict)  # node -> its labels, for `near`
     problems: tuple[Problem, ...] = ()
     generation: int = 0
+    orders: tuple[TrafficOrder, ...] = ()  # oldest first; nothing acts on them yet
 
 
 @dataclass(frozen=True, slots=True)

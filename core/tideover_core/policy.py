@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .model import Labels, Locality, ServiceKey
+from .orders import TrafficOrder
 
 
 class Scope(StrEnum):
@@ -211,6 +212,6 @@ class FailoverPolicy:
         return f"FailoverPolicy {self.namespace}/{self.name}"
 
 
-def age(rule: DestinationRule | FailoverPolicy) -> tuple[str, str, str]:
+def age(rule: DestinationRule | FailoverPolicy | TrafficOrder) -> tuple[str, str, str]:
     """What orders policies that conflict: the oldest first, then by name; unknown ages come last."""
     return (rule.created or "~", rule.namespace, rule.name)

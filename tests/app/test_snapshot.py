@@ -28,6 +28,7 @@ from tideover_core.model import (
     ServiceKey,
     ServicePort,
 )
+from tideover_core.orders import Action, TrafficOrder
 from tideover_core.policy import (
     DestinationRule,
     DistributeRule,
@@ -38,6 +39,7 @@ from tideover_core.policy import (
     Share,
     Subset,
 )
+from tideover_core.target import Aim
 
 RATINGS = ServiceKey("bookinfo", "ratings")
 HERE = Locality("eu-west", "eu-west-a")
@@ -70,6 +72,7 @@ def facts(endpoints: tuple[Endpoint, ...] = (endpoint(1), endpoint(2)), generati
         {"node-1": {"rack": "7"}},
         (Problem("Service a/b", "is odd", "ignored", "a.yaml:3"),),
         generation,
+        (TrafficOrder("ops", "kernel", Action.SHIFT, Aim(cluster="paris"), 50.0, Aim(region="us"), 1.5),),
     )
 
 

@@ -116,7 +116,7 @@ def test_other_kinds_are_none_of_our_business() -> None:
             "not a version that is read",
         ),
         (
-            "kind: TrafficOrder\napiVersion: tideover.dev/v1alpha1\nmetadata: {name: x}",
+            "kind: TrafficWish\napiVersion: tideover.dev/v1alpha1\nmetadata: {name: x}",
             "not acted on by this version",
         ),
         ("kind: List\nitems: [1]", "no mapping"),

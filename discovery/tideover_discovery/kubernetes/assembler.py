@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from tideover_core import policy as core
 from tideover_core.model import ClusterFacts, Labels, Locality, Problem, ServiceFacts, ServiceKey
+from tideover_core.orders import TrafficOrder
 
 from .doubt import NO_DOUBTS, Doubts, in_doubt, still, together
 from .endpoints import Around, Frame, Ground, Part, part_of, pod_key
@@ -63,6 +64,7 @@ class _Policies:
 
     rules: dict[Key, core.DestinationRule] = field(default_factory=dict)
     policies: dict[Key, core.FailoverPolicy] = field(default_factory=dict)
+    orders: dict[Key, TrafficOrder] = field(default_factory=dict)
     unsupported: dict[Key, tuple[Problem, ...]] = field(default_factory=dict)
 
 
@@ -233,7 +235,7 @@ class Assembler:
 
     def _take_policy(self, key: Key, item: Item | None) -> None:
         policies = self._policies
-        for known in (policies.rules, policies.policies, policies.unsupported):
+        for known in (policies.rules, policies.policies, policies.orders, policies.unsupported):
             known.pop(key, None)
         if item is None:
             return
@@ -241,8 +243,12 @@ class Assembler:
             policies.rules[key] = item.policy
         elif isinstance(item.policy, core.FailoverPolicy):
             policies.policies[key] = item.policy
+        elif isinstance(item.policy, TrafficOrder):
+            policies.orders[key] = item.policy
         if item.unsupported:
-            told = partial(Problem, str(key), consequence="the rest of the policy applies", where=item.where)
+            order = isinstance(item.policy, TrafficOrder)
+            consequence = "it is kept and shown" if order else "the rest of the policy applies"
+            told = partial(Problem, str(key), consequence=consequence, where=item.where)
             policies.unsupported[key] = tuple(told(message=message) for message in item.unsupported)
 
     def _read_again(self, slices: Iterable[Key]) -> None:
@@ -306,6 +312,8 @@ class Assembler:
         rules = [*known.rules.values(), *still(before.destination_rules, known.rules.values(), doubts)]
         policies = list(known.policies.values())
         policies += still(before.failover_policies, policies, doubts)
+        orders = list(known.orders.values())
+        orders += still(before.orders, orders, doubts)
         said = self._with_remembered(doubts)
         unchanged = said is self._told
         facts = ClusterFacts(
@@ -315,6 +323,7 @@ class Assembler:
             services=before.services if unchanged else said,
             destination_rules=tuple(sorted(rules, key=core.age)),
             failover_policies=tuple(sorted(policies, key=core.age)),
+            orders=tuple(sorted(orders, key=core.age)),
             exports=self._exports,
             nodes=self._places,
             node_labels=self._labels,

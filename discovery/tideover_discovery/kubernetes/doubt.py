@@ -8,10 +8,11 @@ from typing import TypeVar
 
 from tideover_core import policy as core
 from tideover_core.model import Endpoint, Problem, ServiceFacts, ServiceKey
+from tideover_core.orders import TrafficOrder
 
 from .objects import Key
 
-P = TypeVar("P", core.DestinationRule, core.FailoverPolicy)
+P = TypeVar("P", core.DestinationRule, core.FailoverPolicy, TrafficOrder)
 
 
 @dataclass(frozen=True, slots=True)

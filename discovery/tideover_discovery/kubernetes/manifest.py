@@ -13,17 +13,19 @@ from dataclasses import dataclass, replace
 import msgspec
 from msgspec import Raw
 
+from tideover_core import orders
 from tideover_core import policy as core
 
 from .decoding import Unread, decode, key, key_of, make_key
 from .destination_rules import destination_rule
 from .failover_policies import failover_policy
-from .objects import AnyObject, DestinationRule, FailoverPolicy, Key, Nameless, Refusal
+from .objects import AnyObject, DestinationRule, FailoverPolicy, Key, Nameless, Refusal, TrafficOrder
+from .traffic_orders import NOT_YET, traffic_order
 from .yaml_tree import BadYaml, objects_in
 
 Progress = Callable[[float], None]  # the part that is done, 0 to 1
 HOLD_ENDPOINTS = frozenset({"Service", "EndpointSlice"})
-Policy = core.DestinationRule | core.FailoverPolicy
+Policy = core.DestinationRule | core.FailoverPolicy | orders.TrafficOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Item:
     body: AnyObject
     file: str = ""
     line: int = 0
-    policy: Policy | None = None  # what a policy object means
+    policy: Policy | None = None  # what a policy or order means
     unsupported: tuple[str, ...] = ()  # what in it is not acted on
 
     @property
@@ -125,6 +127,8 @@ def item_of(body: AnyObject, file: str = "", line: int = 0) -> Item:
     if isinstance(body, FailoverPolicy):
         policy, unsupported = failover_policy(body)
         return Item(body, file, line, policy, unsupported)
+    if isinstance(body, TrafficOrder):
+        return Item(body, file, line, traffic_order(body), (NOT_YET,))
     return Item(body, file, line)
 
 

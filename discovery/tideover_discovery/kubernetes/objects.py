@@ -167,8 +167,15 @@ class FailoverPolicy(Object, frozen=True, tag="FailoverPolicy"):
     spec: dict[str, Any] = {}
 
 
+class TrafficOrder(Object, frozen=True, tag="TrafficOrder"):
+    """Tideover's TrafficOrder."""
+
+    spec: dict[str, Any] = {}
+
+
 AnyObject = (
-    Service | EndpointSlice | Pod | Node | Namespace | ServiceExport | DestinationRule | FailoverPolicy
+    Service | EndpointSlice | Pod | Node | Namespace | ServiceExport
+    | DestinationRule | FailoverPolicy | TrafficOrder
 )  # fmt: skip
 
 # kind -> shape, API group, versions that are read, whether it lives in a namespace
@@ -186,4 +193,5 @@ KINDS: dict[str, tuple[type[AnyObject], str, frozenset[str], bool]] = {
         True,
     ),
     "FailoverPolicy": (FailoverPolicy, "tideover.dev", frozenset({"v1alpha1"}), True),
+    "TrafficOrder": (TrafficOrder, "tideover.dev", frozenset({"v1alpha1"}), True),
 }

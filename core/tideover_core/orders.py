@@ -1,0 +1,34 @@
+"""What operators ask for: drain, shift, freeze. Orders are read, kept and shown; nothing acts on them yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .target import Aim
+
+
+class Action(StrEnum):
+    """What is to happen to the target's traffic."""
+
+    DRAIN = "Drain"  # `percent` of its share leaves it
+    SHIFT = "Shift"  # `percent` of it goes to another place
+    FREEZE = "Freeze"  # no automatic change; facts still count
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficOrder:
+    """One order. `expires_at_s` is Unix time, None: until it is deleted. `to` is for Shift."""
+
+    namespace: str
+    name: str
+    action: Action
+    target: Aim
+    percent: float = 100.0
+    to: Aim | None = None
+    expires_at_s: float | None = None
+    reason: str = ""
+    created: str = ""
+
+    def __str__(self) -> str:
+        return f"TrafficOrder {self.namespace}/{self.name}"

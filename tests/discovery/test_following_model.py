@@ -87,7 +87,12 @@ class Machine(RuleBasedStateMachine):
     @rule(count=st.integers(1, 3))
     def repeat_the_past(self, count: int) -> None:
         if self.open and not self.one.listing:
-            self._deliver([event(kind, name, at) for at, kind, name in self.server.history[-count:]][:1])
+            past = [
+                event(kind, name, at)
+                for at, kind, name in self.server.history
+                if at <= int(self.one.position)
+            ]
+            self._deliver(past[-count:][:1])
 
     @rule()
     def say_bookmark(self) -> None:

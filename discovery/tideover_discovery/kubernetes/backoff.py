@@ -19,10 +19,10 @@ class Backoff:
 
     def failed(self, lasted_s: float = 0.0) -> Backoff:
         """One more failure, of something that had gone on well for `lasted_s`."""
-        return Backoff(1 if lasted_s >= GOOD_AFTER_S else min(self.failures + 1, 64))
+        return Backoff(1 if lasted_s >= GOOD_AFTER_S else self.failures + 1)
 
     def wait_s(self, chance: float, retry_after_s: float | None = None) -> float:
         """Seconds to wait; `chance` is a random number from 0 to 1."""
         if retry_after_s is not None:
             return min(retry_after_s, LONGEST_RETRY_AFTER_S) * (1 + 0.2 * chance)
-        return chance * min(CEILING_S, FIRST_S * 2 ** max(self.failures - 1, 0))
+        return chance * min(CEILING_S, FIRST_S * 2 ** min(max(self.failures - 1, 0), 32))

@@ -71,7 +71,7 @@ class KubernetesSource:
         self._contact = Contact(self.status.value.reason, time.monotonic(), self._clock())
         self._news, self._moved = asyncio.Event(), asyncio.Event()
         offers = Offers()
-        self._reflectors = [
+        self.reflectors = [
             Reflector(self.api, resource, self._told, moved=self._moved.set, offers=offers)
             for resource in followed(self.cluster)
         ]
@@ -81,7 +81,7 @@ class KubernetesSource:
         self._begin()
         try:
             async with asyncio.TaskGroup() as tasks:
-                for reflector in self._reflectors:
+                for reflector in self.reflectors:
                     tasks.create_task(reflector.run(), name=f"{self.cluster} {reflector.resource.kind}")
                 tasks.create_task(Probe(self.api, self._heard).run(), name=f"{self.cluster} probe")
                 tasks.create_task(self._assemble(), name=f"{self.cluster} facts")
@@ -101,7 +101,7 @@ class KubernetesSource:
         """The probe has an answer, or none."""
         before, self._probed = self._probed[0], (trouble, since_s)
         if before and not trouble:
-            for reflector in self._reflectors:
+            for reflector in self.reflectors:
                 reflector.hurry()
         self._moved.set()
 
@@ -133,13 +133,13 @@ class KubernetesSource:
 
     def _listed(self) -> bool:
         """Whether all is known that the first facts need. Optional kinds are waited for, but not for long."""
-        if not all(r.standing.listed for r in self._reflectors if r.resource.required):
+        if not all(r.standing.listed for r in self.reflectors if r.resource.required):
             return False
         now = time.monotonic()
         if self._required_at_s is None:
             self._required_at_s = now
         answered = all(
-            r.standing.listed or r.standing.forbidden for r in self._reflectors if not r.resource.required
+            r.standing.listed or r.standing.forbidden for r in self.reflectors if not r.resource.required
         )
         return answered or now - self._required_at_s >= OPTIONAL_GRACE_S
 
@@ -150,7 +150,7 @@ class KubernetesSource:
         if self.api.problem:
             object_ = f"Cluster {self.cluster}"
             problems.append(Problem(object_, self.api.problem, "the credentials read before are used on"))
-        for reflector in self._reflectors:
+        for reflector in self.reflectors:
             kind, standing = reflector.resource.kind, reflector.standing
             if not reflector.resource.required and standing.trouble and not self._contact.trouble:
                 problems.append(
@@ -178,7 +178,7 @@ class KubernetesSource:
 
     def _with_exports(self, facts: ClusterFacts) -> ClusterFacts:
         """With the exports of an earlier life, while they cannot be listed in this one."""
-        unlisted = any(r.resource.kind == "ServiceExport" and not r.standing.listed for r in self._reflectors)
+        unlisted = any(r.resource.kind == "ServiceExport" and not r.standing.listed for r in self.reflectors)
         if not unlisted or self._initial is None or self._initial.exports <= facts.exports:
             return facts
         return replace(facts, exports=facts.exports | self._initial.exports)
@@ -221,13 +221,13 @@ class KubernetesSource:
         return text, min(since_s for _, since_s in found)
 
     def _required_out_of_step(self) -> list[Reflector[Item]]:
-        return [r for r in self._reflectors if r.resource.required and not r.standing.in_step]
+        return [r for r in self.reflectors if r.resource.required and not r.standing.in_step]
 
     async def _reconcile(self) -> None:
         """Compare with complete lists from time to time, whatever the watches said."""
         while True:
             for kind in RECONCILED:
                 await asyncio.sleep(RECONCILE_EVERY_S / len(RECONCILED) * random.uniform(0.9, 1.1))
-                for reflector in self._reflectors:
+                for reflector in self.reflectors:
                     if reflector.resource.kind == kind and reflector.standing.in_step:
                         reflector.look_again()

@@ -1,0 +1,118 @@
+"""A real API server that dies, hangs and forgets: nothing known is lost, and nobody needs to help."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from discovery.live import access_to, addresses, fresh, has, running, service, slice_of, stale
+from support.apiserver import ApiServer
+from support.apiserver.build import Binaries
+from support.wait import holds, until
+from tideover_discovery.kubernetes.watch import KubernetesSource, reflect
+
+TWO = ["10.0.0.1", "10.0.0.2"]
+
+
+@pytest.fixture(scope="module")
+def server(built_servers: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """One for all tests here; each leaves it running, and has a namespace of its own."""
+    server = ApiServer(tmp_path_factory.mktemp("faults"), "faults", built_servers)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+def made(server: ApiServer, namespace: str) -> None:
+    server.admin.namespace(namespace)
+    server.admin.create(service(namespace), slice_of(namespace, TWO))
+
+
+def lists(source: KubernetesSource) -> dict[str, int]:
+    return {r.resource.kind: r.lists for r in source.reflectors}
+
+
+async def test_a_server_that_is_killed_makes_its_facts_stale_and_nothing_else(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    made(server, "killed")
+    async with running(access_to(server, tmp_path)) as source:
+        await fresh(source)
+        before = source.facts.value
+        server.kill()
+        reason = await stale(source, "connection refused")
+        assert server.url in reason
+        assert source.facts.value is before
+        await asyncio.to_thread(server.start)
+        # a restarted server has forgotten our versions: what changed since is found all the same
+        server.admin.apply(slice_of("killed", ["10.0.0.3"], suffix="y"))
+        server.admin.delete("EndpointSlice", "ratings-x", "killed")
+        await fresh(source)
+        await has(source, "killed", ["10.0.0.3"])
+
+
+async def test_a_server_that_hangs_is_stale_within_seconds_and_goes_on_afterwards(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    made(server, "hangs")
+    async with running(access_to(server, tmp_path)) as source:
+        await fresh(source)
+        listed = lists(source)
+        server.pause()
+        try:
+            await stale(source, "in time")
+            assert addresses(source.facts.value, "hangs") == TWO
+        finally:
+            server.resume()
+        await fresh(source)
+        server.admin.apply(slice_of("hangs", ["10.0.0.3"], suffix="y"))
+        await has(source, "hangs", [*TWO, "10.0.0.3"])
+        assert lists(source) == listed, "watches go on without a new list"
+
+
+async def test_without_contact_from_the_start_what_is_known_stays_and_is_replaced_by_whole_lists(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    made(server, "before")
+    async with running(access_to(server, tmp_path)) as earlier:
+        await fresh(earlier)
+        known = earlier.facts.value
+    server.kill()
+    async with running(access_to(server, tmp_path), initial=known) as source:
+        await stale(source, "connection refused")
+        assert source.status.value.known
+        assert source.facts.value is known
+        await asyncio.to_thread(server.start)
+        server.admin.delete("EndpointSlice", "ratings-x", "before")
+        server.admin.create(slice_of("before", ["10.0.0.9"], suffix="y"))
+        await fresh(source)
+        await has(source, "before", ["10.0.0.9"])
+
+
+async def test_a_crd_that_is_installed_later_is_noticed(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reflect_module(), "ASK_AGAIN_S", 0.5)
+    made(server, "later")
+    policy = {
+        "apiVersion": "tideover.dev/v1alpha1",
+        "kind": "FailoverPolicy",
+        "metadata": {"name": "ratings", "namespace": "later"},
+        "spec": {"scope": "Region"},
+    }
+    async with running(access_to(server, tmp_path)) as source:
+        await fresh(source)
+        await asyncio.to_thread(server.admin.apply_crds)
+        server.admin.create(policy)
+        await until(lambda: source.facts.value and source.facts.value.failover_policies)
+        await holds(lambda: source.status.value.stale_since_s is None, 0.2)
+
+
+def reflect_module() -> object:
+    import sys
+
+    return sys.modules[reflect.__module__]

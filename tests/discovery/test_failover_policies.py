@@ -127,6 +127,10 @@ def test_targets_are_services_of_its_own_namespace() -> None:
         ({"targetRefs": [{"name": ""}]}, r"spec.targetRefs\[0\].name"),
         ({"near": "region"}, "spec.near"),
         ({"budget": {}}, "spec.budget.maxDrainedPercent"),
+        ({"capacity": {"mode": "WaterfallByZone"}}, "spec.capacity.requestsPerSecondPerEndpoint"),
+        ({"fleetHealth": {"unhealthyAboveErrorPercent": 5}}, "spec.fleetHealth: healthyBelowErrorPercent"),
+        ({"failback": {"steps": [5, 5, 100]}}, "spec.failback.steps: each step is higher"),
+        ({"activeCheck": {"http": {"path": "healthz"}}}, "spec.activeCheck.http.path"),
     ],
 )
 def test_an_error_names_the_field(spec: dict[str, Any], words: str) -> None:
@@ -137,10 +141,10 @@ def test_an_error_names_the_field(spec: dict[str, Any], words: str) -> None:
 def test_fields_of_later_versions_are_accepted_and_said_to_do_nothing() -> None:
     _, unsupported = failover_policy(
         policy(
-            capacity={"mode": "x"},
+            capacity={"requestsPerSecondPerEndpoint": 100},
             fleetHealth={},
             activeCheck={"http": {"path": "/"}},
-            failback={"steps": [5]},
+            failback={"steps": [5, 100]},
         )
     )
     assert unsupported == (

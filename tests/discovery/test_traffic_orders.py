@@ -14,7 +14,7 @@ from tideover_core.target import Aim
 
 
 def order(name: str = "kernel", **spec: Any) -> Object:
-    whole = {"action": "Drain", "target": {"cluster": "paris"}, **spec}
+    whole = {"action": "Drain", "target": {"cluster": "paris"}, "reason": "kernel upgrade", **spec}
     return {
         "apiVersion": "tideover.dev/v1alpha1",
         "kind": "TrafficOrder",

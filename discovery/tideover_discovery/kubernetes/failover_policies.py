@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from tideover_core import policy as core
@@ -15,6 +23,9 @@ from .objects import FailoverPolicy, Refusal
 
 Duration = Annotated[float, BeforeValidator(seconds)]
 Percent = Annotated[float, Field(ge=0, le=100)]
+_FEW, _SOME, _MANY = 32, 64, 256  # as in the CRD, whose rules have to end in time
+_Interval = Annotated[Duration, Field(ge=0.001)]
+_Count = Annotated[int, Field(ge=1, le=2**31)]
 _LATER = ("capacity", "fleet_health", "active_check", "failback")
 _Name = Annotated[str, Field(min_length=1)]
 
@@ -46,7 +57,7 @@ class _Share(_Place):
 
 class _Failover(_Part):
     origin: _Place = Field(default=_Place(), alias="from")
-    to: list[_Place] = Field(min_length=1)
+    to: list[_Place] = Field(min_length=1, max_length=_SOME)
 
 
 def _sums_up(shares: list[_Share]) -> list[_Share]:
@@ -58,7 +69,7 @@ def _sums_up(shares: list[_Share]) -> list[_Share]:
 
 class _Distribute(_Part):
     origin: _Place = Field(default=_Place(), alias="from")
-    to: Annotated[list[_Share], Field(min_length=1), AfterValidator(_sums_up)]
+    to: Annotated[list[_Share], Field(min_length=1, max_length=_SOME), AfterValidator(_sums_up)]
 
 
 class _Spill(_Part):
@@ -68,9 +79,56 @@ class _Spill(_Part):
 
 class _Outlier(_Part):
     consecutive_errors: Annotated[int, Field(ge=0, le=2**31)] = 5
-    interval: Annotated[Duration, Field(ge=0.001)] = 1.0
-    base_ejection: Annotated[Duration, Field(ge=0.001)] = 30.0
+    interval: _Interval = 1.0
+    base_ejection: _Interval = 30.0
     max_ejection_percent: Annotated[int, Field(ge=0, le=100)] = 100
+
+
+class _Capacity(_Part):
+    requests_per_second_per_endpoint: Annotated[float, Field(gt=0)]
+    mode: Literal["WaterfallByZone", "WaterfallByRegion", "SprayInRegion", "SprayEverywhere"] | None = None
+
+
+class _FleetHealth(_Part):
+    unhealthy_above_error_percent: Percent = 50.0
+    healthy_below_error_percent: Percent = 10.0
+    window: _Interval = 10.0
+    min_requests: _Count = 20
+    min_reporters: _Count = 3
+
+    @model_validator(mode="after")
+    def _ordered(self) -> _FleetHealth:
+        if self.healthy_below_error_percent > self.unhealthy_above_error_percent:
+            raise ValueError("healthyBelowErrorPercent (10) is above unhealthyAboveErrorPercent (50)")
+        return self
+
+
+class _Http(_Part):
+    path: Annotated[str, Field(pattern="^/", max_length=1024)]
+
+
+class _ActiveCheck(_Part):
+    http: _Http
+    interval: _Interval = 1.0
+    timeout: _Interval = 0.5
+    unhealthy_threshold: _Count = 2
+    healthy_threshold: _Count = 2
+
+
+def _rising(steps: list[float]) -> list[float]:
+    if sorted(set(steps)) != steps or steps[-1] != 100:
+        raise ValueError("each step is higher than the one before, and the last is 100")
+    return steps
+
+
+_Step = Annotated[float, Field(gt=0, le=100)]
+
+
+class _Failback(_Part):
+    hold_down: Duration = 30.0
+    steps: Annotated[list[_Step], Field(min_length=1, max_length=_FEW), AfterValidator(_rising)] | None = None
+    step_every: Duration = 10.0
+    abort_above_error_percent: Percent = 5.0
 
 
 class _Budget(_Part):
@@ -86,20 +144,20 @@ class _Retry(_Part):
 
 
 class _Spec(_Part):
-    target_refs: list[_Target] = Field(default_factory=list)
-    near: list[_Name] | None = None
+    target_refs: list[_Target] = Field(default_factory=list, max_length=_MANY)
+    near: Annotated[list[_Name], Field(max_length=_FEW)] | None = None
     scope: Literal["Anywhere", "Region", "Network", "Cluster"] | None = None
-    failover: list[_Failover] | None = None
+    failover: Annotated[list[_Failover], Field(max_length=_SOME)] | None = None
     others: bool | None = None
-    distribute: list[_Distribute] | None = None
+    distribute: Annotated[list[_Distribute], Field(max_length=_SOME)] | None = None
     spill: _Spill | None = None
     outlier: _Outlier | None = None
     retry: _Retry | None = None
     budget: _Budget | None = None
-    capacity: dict[str, Any] | None = None
-    fleet_health: dict[str, Any] | None = None
-    active_check: dict[str, Any] | None = None
-    failback: dict[str, Any] | None = None
+    capacity: _Capacity | None = None
+    fleet_health: _FleetHealth | None = None
+    active_check: _ActiveCheck | None = None
+    failback: _Failback | None = None
 
 
 def failover_policy(policy: FailoverPolicy) -> tuple[core.FailoverPolicy, tuple[str, ...]]:

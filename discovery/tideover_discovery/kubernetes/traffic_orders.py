@@ -43,7 +43,7 @@ def traffic_order(order: TrafficOrder) -> core.TrafficOrder:
         float(percent),
         to,
         _expiry(spec),
-        (spec.text("reason") or "")[:_MOST_REASON],
+        _reason(spec),
         order.metadata.creation_timestamp or "",
     )
     spec.close()
@@ -79,6 +79,13 @@ def _aim(spec: Fields, name: str, namespace: str, parts: tuple[str, ...]) -> Aim
         return parse_target(",".join(words))
     except ValueError as error:
         raise spec.refusal(name, f"makes no sense: {error}") from None
+
+
+def _reason(spec: Fields) -> str:
+    said = spec.text("reason") or ""
+    if not 0 < len(said) <= _MOST_REASON:
+        raise spec.refusal("reason", f"is missing, or longer than {_MOST_REASON} characters")
+    return said
 
 
 def _expiry(spec: Fields) -> float | None:

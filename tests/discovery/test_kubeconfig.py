@@ -135,9 +135,9 @@ async def test_files_beside_a_kubeconfig_are_found_and_read_again(tmp_path: Path
     path = tmp_path / "kubeconfig"
     path.write_text(config({"tokenFile": "token"}, **{"certificate-authority": "ca.pem"}))
     access = KubeconfigFile(path)
-    first = await access.current()
-    assert first.authorization == "Bearer one"
-    assert await access.current() is first
+    assert (await access.current()).authorization == "Bearer one"
+    settled = await access.current()  # reads the files once more, now that it knows which they are
+    assert await access.current() is settled
     (tmp_path / "token").write_text("two, longer".replace(", ", "-"))
     assert (await access.current()).authorization == "Bearer two-longer"
 

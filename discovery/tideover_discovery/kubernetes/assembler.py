@@ -8,14 +8,16 @@ from functools import partial
 from typing import TypeVar
 
 from tideover_core import policy as core
+from tideover_core.exports import Export
 from tideover_core.model import ClusterFacts, Labels, Locality, Problem, ServiceFacts, ServiceKey
 from tideover_core.orders import TrafficOrder
 
 from .doubt import NO_DOUBTS, Doubts, in_doubt, still, together
 from .endpoints import Around, Frame, Ground, Part, part_of, pod_key
+from .exported import export
 from .listing import Listing, changes
 from .manifest import Item
-from .objects import EndpointSlice, Key, Namespace, Node, Pod
+from .objects import EndpointSlice, Key, Namespace, Node, Pod, Service, ServiceExport
 from .places import endpoint_locality, node_locality
 from .services import frame, service_facts
 
@@ -86,6 +88,8 @@ class Assembler:
         self._listing = Listing()
         self._remembered = frozenset(self.facts.services)  # known from the snapshot, not listed well yet
         self._services: dict[ServiceKey, _Service] = {}
+        self._exported: dict[ServiceKey, ServiceExport] = {}
+        self._exports_again: set[ServiceKey] = set()
         self._slices: dict[Key, _Slice] = {}
         self._pods: dict[Key, _Pod] = {}
         self._nodes: dict[str, _Node] = {}
@@ -97,7 +101,7 @@ class Assembler:
         # parts of the facts as the objects say them, replaced when they change
         self._said: Mapping[ServiceKey, ServiceFacts] = {}
         self._told: Mapping[ServiceKey, ServiceFacts] | None = None  # what `facts` has of it
-        self._exports: frozenset[ServiceKey] = frozenset()
+        self._exports: Mapping[ServiceKey, Export] = {}
         self._places: Mapping[str, Locality] = {}
         self._labels: Mapping[str, Labels] = {}
 
@@ -119,6 +123,8 @@ class Assembler:
         if nodes:
             self._take_nodes(nodes)
         self._make()
+        if self._exports_again:
+            self._make_exports()
         self._publish(doubts)
         return self.facts
 
@@ -142,11 +148,12 @@ class Assembler:
             if there.item is None or there.item != item:
                 there.item, there.again = item, True
                 self._touched.add(service)
+                if service in self._exported:
+                    self._exports_again.add(service)
         elif key.kind == "Namespace":
             self._take_namespace(key.name, item)
         elif key.kind == "ServiceExport":
-            one = frozenset({ServiceKey(key.namespace, key.name)})
-            self._exports = self._exports - one if item is None else self._exports | one
+            self._take_export(ServiceKey(key.namespace, key.name), item)
         else:
             self._take_policy(key, item)
 
@@ -233,6 +240,13 @@ class Assembler:
                 there.again = True
                 self._touched.add(key)
 
+    def _take_export(self, service: ServiceKey, item: Item | None) -> None:
+        if item is not None and isinstance(item.body, ServiceExport):
+            self._exported[service] = item.body
+        else:
+            self._exported.pop(service, None)
+        self._exports_again.add(service)
+
     def _take_policy(self, key: Key, item: Item | None) -> None:
         policies = self._policies
         for known in (policies.rules, policies.policies, policies.orders, policies.unsupported):
@@ -278,6 +292,18 @@ class Assembler:
         self._touched.clear()
         if said or any(key in self._said for key in gone):
             self._say(said, gone)
+
+    def _make_exports(self) -> None:
+        """Make again what is exported, where a ServiceExport or its Service changed."""
+        found = dict(self._exports)
+        for key in self._exports_again:
+            said, there = self._exported.get(key), self._services.get(key)
+            body = there.item.body if there is not None and there.item is not None else None
+            found.pop(key, None)
+            if said is not None:
+                found[key] = export(said, body if isinstance(body, Service) else None)
+        self._exports_again.clear()
+        self._exports = self._exports if found == self._exports else found
 
     def _say(self, changed: Mapping[ServiceKey, ServiceFacts], gone: Iterable[ServiceKey]) -> None:
         """Replace what the objects say; services stand in order."""

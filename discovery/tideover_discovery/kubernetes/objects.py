@@ -81,6 +81,7 @@ class ServiceSpec(Shape, frozen=True):
     ip_families: list[str] | None = field(default=None, name="ipFamilies")
     external_name: str | None = None
     session_affinity: str | None = None
+    session_affinity_config: Any = None
     internal_traffic_policy: str | None = None
     traffic_distribution: str | None = None
 
@@ -151,8 +152,17 @@ class Namespace(Object, frozen=True, tag="Namespace"):
     """A core/v1 Namespace: only its annotations count."""
 
 
+class ExportSpec(Shape, frozen=True):
+    """ServiceExport.spec, which many leave out."""
+
+    exported_labels: dict[str, str] | None = None
+    exported_annotations: dict[str, str] | None = None
+
+
 class ServiceExport(Object, frozen=True, tag="ServiceExport"):
     """A Multi-Cluster Services ServiceExport."""
+
+    spec: ExportSpec = ExportSpec()
 
 
 class DestinationRule(Object, frozen=True, tag="DestinationRule"):

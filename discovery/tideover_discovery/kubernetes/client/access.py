@@ -64,14 +64,14 @@ class _Reread:
             return self._loaded
 
     async def _look(self, again: bool) -> None:
-        seen = await asyncio.to_thread(_signature, self._files())
+        files = self._files()
+        seen = await asyncio.to_thread(_signature, files)
         if self._loaded is None or seen != self._seen or self._must_renew(again):
             self._seen = seen  # before reading: what changes meanwhile is seen by the next look
-            loaded = await self._load()
-            # of the files that it names now
-            self._seen = seen[:1] + (await asyncio.to_thread(_signature, self._files()))[1:]
-            self._loaded = loaded
+            self._loaded = await self._load()
             self.problem = ""
+            if self._files() != files:  # it names others now: they are read again at the next look
+                self._seen = None
 
     def _must_renew(self, again: bool) -> bool:
         return False

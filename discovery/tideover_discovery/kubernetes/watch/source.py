@@ -174,6 +174,7 @@ class KubernetesSource:
             return set()
         keys = {Key("DestinationRule", one.namespace, one.name) for one in self._initial.destination_rules}
         keys |= {Key("FailoverPolicy", one.namespace, one.name) for one in self._initial.failover_policies}
+        keys |= {Key("TrafficOrder", one.namespace, one.name) for one in self._initial.orders}
         return {key for key in keys if key.kind == kind}
 
     def _with_exports(self, facts: ClusterFacts) -> ClusterFacts:

@@ -1,4 +1,4 @@
-"""Our CRDs: a real API server and our own parser judge the same objects alike, each with a table of good and bad."""
+"""Our CRDs: a real API server and our own parser judge the same objects alike."""
 
 from __future__ import annotations
 
@@ -200,7 +200,8 @@ def theirs(server: ApiServer, kind: str, spec: dict[str, Any], namespace: str) -
     try:
         admin.request("POST", path, _object(kind, spec, namespace), query=query)
     except Refused as refusal:
-        assert refusal.status in (400, 422), refusal
+        if refusal.status not in (400, 422):
+            raise
         return str(refusal)
     return ""
 

@@ -180,9 +180,9 @@ class KubernetesSource:
     def _with_exports(self, facts: ClusterFacts) -> ClusterFacts:
         """With the exports of an earlier life, while they cannot be listed in this one."""
         unlisted = any(r.resource.kind == "ServiceExport" and not r.standing.listed for r in self.reflectors)
-        if not unlisted or self._initial is None or self._initial.exports <= facts.exports:
+        if not unlisted or self._initial is None or self._initial.exports.keys() <= facts.exports.keys():
             return facts
-        return replace(facts, exports=facts.exports | self._initial.exports)
+        return replace(facts, exports={**self._initial.exports, **facts.exports})
 
     async def _keep_contact(self) -> None:
         """Say when contact is lost, and when it is back."""

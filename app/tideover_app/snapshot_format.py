@@ -10,6 +10,7 @@ from hashlib import sha256
 
 import msgspec
 
+from tideover_core.exports import Export
 from tideover_core.model import ClusterFacts, Labels, Locality, Problem, ServiceFacts, ServiceKey
 from tideover_core.orders import TrafficOrder
 from tideover_core.policy import DestinationRule, FailoverPolicy
@@ -42,7 +43,8 @@ class _Facts(msgspec.Struct, omit_defaults=True, kw_only=True):
     destination_rules: tuple[DestinationRule, ...] = ()
     failover_policies: tuple[FailoverPolicy, ...] = ()
     orders: tuple[TrafficOrder, ...] = ()
-    exports: list[ServiceKey] = []
+    exports: list[ServiceKey] = []  # as earlier programs wrote them
+    exported: list[tuple[ServiceKey, Export]] = []
     nodes: dict[str, Locality] = {}
     node_labels: dict[str, Labels] = {}
     problems: tuple[Problem, ...] = ()
@@ -74,7 +76,7 @@ def encode(saved: Saved) -> bytes:
             destination_rules=facts.destination_rules,
             failover_policies=facts.failover_policies,
             orders=facts.orders,
-            exports=sorted(facts.exports),
+            exported=sorted(facts.exports.items(), key=lambda one: one[0]),
             nodes=dict(facts.nodes),
             node_labels=dict(facts.node_labels),
             problems=facts.problems,
@@ -112,7 +114,7 @@ def decode(raw: bytes, cluster: str) -> Saved:
         destination_rules=told.destination_rules,
         failover_policies=told.failover_policies,
         orders=told.orders,
-        exports=frozenset(told.exports),
+        exports={**dict.fromkeys(told.exports, Export()), **dict(told.exported)},
         nodes=told.nodes,
         node_labels=told.node_labels,
         problems=told.problems,

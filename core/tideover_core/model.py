@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .exports import Export
     from .orders import TrafficOrder
     from .policy import DestinationRule, FailoverPolicy
 
@@ -146,7 +147,7 @@ class ClusterFacts:
     services: Mapping[ServiceKey, ServiceFacts] = field(default_factory=dict)
     destination_rules: tuple[DestinationRule, ...] = ()
     failover_policies: tuple[FailoverPolicy, ...] = ()
-    exports: frozenset[ServiceKey] = frozenset()  # ServiceExport objects
+    exports: Mapping[ServiceKey, Export] = field(default_factory=dict)  # ServiceExport objects
     nodes: Mapping[str, Locality] = field(default_factory=dict)
     node_labels: Mapping[str, Labels] = field(default_factory=dict)  # node -> its labels, for `near`
     problems: tuple[Problem, ...] = ()

@@ -185,7 +185,7 @@ def _of_rule(rule: DestinationRule, target: Target) -> tuple[list[Layer], Layer 
 
 
 def _of_service(service: Service) -> Iterable[Layer]:
-    for part in sorted(service.parts, key=lambda part: (part.facts.created or "~", part.cluster)):
+    for part in sorted(service.parts, key=lambda part: part.age):
         near = TRAFFIC_DISTRIBUTION.get(part.facts.traffic_distribution)
         if near is not None:
             said = f"trafficDistribution {part.facts.traffic_distribution}"

@@ -12,6 +12,7 @@ from enum import StrEnum
 from operator import is_
 from typing import Any, TypeVar
 
+from . import exports
 from .claims import NO_CLAIMS, Address, Claims, changes, disputed, of_service, renewed
 from .conflicts import conflicts_of_rules, conflicts_of_services
 from .model import ClusterFacts, Endpoint, Locality, Problem, ServiceFacts, ServiceKey, ServicePort, Vantage
@@ -56,8 +57,14 @@ class Part:
     facts: ServiceFacts
     presence: Mapping[int, Presence] = field(default_factory=dict)
     exported: bool = True  # False: with `sameness: exported`, not for clients of other clusters
+    exported_at: str = ""  # with `sameness: exported`, the creation time of its ServiceExport
     # addresses of its pods that other clusters claim too, with all claimants (see `claims.py`)
     contested: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def age(self) -> tuple[bool, str, str]:
+        """Sorts parts by who decides: the oldest export, else the oldest Service, then the cluster's name."""
+        return (not self.exported, *exports.age(self.cluster, self.exported_at or self.facts.created))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +197,7 @@ def _services(
                 facts=found,
                 presence=presences.get((name, key), NO_PRESENCE),
                 exported=look.mesh.sameness is Sameness.ALL or key in facts.exports,
+                exported_at=_exported_at(facts, key, look.mesh),
                 contested=of_service(look.claims, found),
             )
             for name, facts in clusters.items()
@@ -238,7 +246,9 @@ def _touched(
         if old.services is not new.services:
             both = old.services.keys() | new.services.keys()
             touched |= {key for key in both if old.services.get(key) is not new.services.get(key)}
-        touched |= old.exports ^ new.exports
+        if old.exports is not new.exports:
+            either = old.exports.keys() | new.exports.keys()
+            touched |= {key for key in either if old.exports.get(key) != new.exports.get(key)}
     return touched
 
 
@@ -253,8 +263,13 @@ def _service(key: ServiceKey, parts: list[Part], before: Service | None) -> Serv
     return Service(key, union_ports(kept), kept)
 
 
+def _exported_at(facts: ClusterFacts, key: ServiceKey, mesh: Mesh) -> str:
+    export = facts.exports.get(key) if mesh.sameness is Sameness.EXPORTED else None
+    return export.created if export is not None else ""
+
+
 def _part(part: Part, before: Part | None) -> Part:
-    if before is None or before.exported != part.exported:
+    if before is None or (before.exported, before.exported_at) != (part.exported, part.exported_at):
         return part
     same_facts = before.facts is part.facts or before.facts == part.facts
     same_presence = before.presence is part.presence or before.presence == part.presence
@@ -262,9 +277,9 @@ def _part(part: Part, before: Part | None) -> Part:
 
 
 def union_ports(parts: Iterable[Part]) -> tuple[ServicePort, ...]:
-    """The ports of all parts by number; where they differ the oldest Service says what a port is."""
+    """The ports of all parts by number; where they differ the oldest says what a port is."""
     ports: dict[int, ServicePort] = {}
-    for part in sorted(parts, key=lambda part: (part.facts.created or "~", part.cluster)):
+    for part in sorted(parts, key=lambda part: part.age):
         for port in part.facts.ports:
             ports.setdefault(port.number, port)
     return tuple(ports[number] for number in sorted(ports))

@@ -18,6 +18,7 @@ from tideover_app.snapshot import StateFolder, StateInUseError
 from tideover_app.snapshot_format import BadSnapshotError, Saved, decode, encode
 from tideover_app.snapshot_past import kept, remembered
 from tideover_core import presence
+from tideover_core.exports import Export, ExportedPort, Offered
 from tideover_core.model import (
     ClusterFacts,
     Endpoint,
@@ -67,7 +68,7 @@ def facts(endpoints: tuple[Endpoint, ...] = (endpoint(1), endpoint(2)), generati
             ),
         ),
         (FailoverPolicy("bookinfo", "p", (RATINGS,), settings),),
-        frozenset({RATINGS}),
+        {RATINGS: Export("2026-01-02T00:00:00Z", Offered((ExportedPort(9080, "http"),)), "", {"a": "b"})},
         {"node-1": HERE},
         {"node-1": {"rack": "7"}},
         (Problem("Service a/b", "is odd", "ignored", "a.yaml:3"),),
@@ -249,3 +250,10 @@ def test_a_full_disk_is_no_reason_not_to_start(tmp_path: Path, monkeypatch: pyte
             StateFolder(tmp_path / "state").open()
     finally:
         folder.close()
+
+
+def test_exports_of_an_earlier_program_still_count() -> None:
+    body = encode(Saved(facts(), 5.0)).partition(b"\n")[2].replace(b'"exported":', b'"unknown":')
+    body = body.replace(b'"services":', b'"exports":[{"namespace":"bookinfo","name":"ratings"}],"services":')
+    header = f"tideover-facts 1 {sha256(body).hexdigest()} {len(body)}\n"
+    assert decode(header.encode() + body, "paris").facts.exports == {RATINGS: Export()}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tideover_core import world as worlds
+from tideover_core.exports import Export
 from tideover_core.model import (
     ClusterFacts,
     Endpoint,
@@ -194,7 +195,7 @@ def test_traffic_distributions_that_differ_are_a_problem() -> None:
 
 
 def test_sameness_exported_marks_what_is_not_exported() -> None:
-    paris = cluster("paris", service(RATINGS), exports=frozenset({RATINGS}))
+    paris = cluster("paris", service(RATINGS), exports={RATINGS: Export()})
     world = merge([paris, cluster("dublin", service(RATINGS))], Mesh(sameness=Sameness.EXPORTED))
     assert {part.cluster: part.exported for part in world.services[RATINGS].parts} == {
         "paris": True,

@@ -40,6 +40,7 @@ import msgspec
 import yaml
 
 from tideover_core.assignment import Assignment, Health, Placed
+from tideover_core.exports import Export
 from tideover_core.model import (
     ClusterFacts,
     Endpoint,
@@ -234,10 +235,15 @@ def _cluster(name: str, rows: list[_Row], text: Mapping[str, str], raw: dict[str
         network=said.get("network", "default"),
         locality=Locality.parse(said.get("locality", usual)),
         services=services,
-        exports=frozenset(ServiceKey.parse(key) for key in said.get("exports", ())),
+        exports={ServiceKey.parse(key): Export(str(at)) for key, at in _exports(said.get("exports", ()))},
         nodes={node: Locality.parse(place) for node, place in said.get("nodes", {}).items()},
         node_labels=said.get("node_labels", {}),
     )
+
+
+def _exports(said: Mapping[str, str] | Iterable[str]) -> Iterable[tuple[str, str]]:
+    """A list of services, or a mapping of them to the creation times of their exports."""
+    return said.items() if isinstance(said, Mapping) else ((key, "") for key in said)
 
 
 def _service(

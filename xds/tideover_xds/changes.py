@@ -111,7 +111,7 @@ def _shape(service: Service) -> tuple[object, ...]:
 def _shape_of_part(part: Part) -> tuple[object, ...]:
     facts = part.facts
     return (
-        part.cluster, part.exported, facts.ports, facts.traffic_distribution,
+        part.cluster, part.exported, part.exported_at, facts.ports, facts.traffic_distribution,
         facts.internal_traffic_local, facts.created, facts.hostnames,
     )  # fmt: skip
 

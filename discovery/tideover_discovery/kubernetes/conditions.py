@@ -15,7 +15,7 @@ LONGEST_MESSAGE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition. `status` is True, False or Unknown; `volatile`: its message is a number of the moment."""
+    """One condition. `status`: True, False or Unknown; `volatile`: it tells a number of the moment."""
 
     type: str
     status: str

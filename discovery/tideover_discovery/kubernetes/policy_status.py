@@ -1,0 +1,148 @@
+"""The status conditions of FailoverPolicies and TrafficOrders, from what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from tideover_core import policy as core
+from tideover_core.conflicts import OLDER_WINS
+from tideover_core.model import Problem, ServiceKey, Vantage
+from tideover_core.names import wire_name
+from tideover_core.resolve import subsets
+from tideover_core.world import World
+
+from .conditions import Condition, status_write
+from .decoding import decode
+from .manifest import Item, item_of
+from .objects import Refusal
+from .resources import Resource
+from .traffic_orders import NOT_YET
+from .writing import Object, Scene, Write, read
+
+# Of the clients subscribed to any of these names (None: to anything), (how many acknowledged, how many)
+Acknowledged = Callable[[frozenset[str] | None], tuple[int, int]]
+POLICIES = Resource("FailoverPolicy", "tideover.dev", ("v1alpha1",), "failoverpolicies", read, required=False)
+ORDERS = Resource("TrafficOrder", "tideover.dev", ("v1alpha1",), "trafficorders", read, required=False)
+
+
+class PolicyStatus:
+    """A `Writer` of what became of each FailoverPolicy: Accepted, Conflicted, Programmed.
+
+    Programmed counts the clients of this `replica`; it is said of a version of the policy only once the
+    world has that version.
+    """
+
+    name = "conditions of FailoverPolicies"
+    resources: tuple[Resource[Object], ...] = (POLICIES,)
+
+    def __init__(self, replica: str, acknowledged: Acknowledged) -> None:
+        self._replica = replica
+        self._acknowledged = acknowledged
+
+    def writes(self, scene: Scene) -> Sequence[Write]:
+        """See `Writer`."""
+        served = {str(p): p for p in _policies_of(scene)}
+        problems: dict[str, list[Problem]] = {}
+        for problem in scene.world.problems:
+            problems.setdefault(problem.object, []).append(problem)
+        found = []
+        for key, seen in scene.seen.get("FailoverPolicy", {}).items():
+            wanted = self._conditions(scene.world, seen, served.get(str(key)), problems.get(str(key), ()))
+            write = status_write(key, POLICIES, seen, wanted, scene.now)
+            if write is not None:
+                found.append(write)
+        return found
+
+    def _conditions(
+        self, world: World, seen: Object, served: core.FailoverPolicy | None, said: Sequence[Problem]
+    ) -> list[Condition]:
+        item = _read(seen)
+        if isinstance(item, str):
+            stays = "; what was last good of it, if anything, stays in use" if served is not None else ""
+            return [
+                Condition("Accepted", "False", "Invalid", f"{item}{stays}"),
+                Condition("Conflicted", "Unknown", "Invalid", "it cannot be read"),
+                Condition("Programmed", "False", "Invalid", "this version of it is in use nowhere"),
+            ]
+        accepted = Condition("Accepted", "True", "Accepted", "; ".join(item.unsupported))
+        if item.policy != served or served is None:
+            return [accepted]  # the world has not got it yet, and will say so
+        return [accepted, _conflicted(said), self._programmed(world, served)]
+
+    def _programmed(self, world: World, policy: core.FailoverPolicy) -> Condition:
+        names = names_of(world, policy)
+        if names is not None and not names:
+            said = "none of the services that it is about is known"
+            return Condition("Programmed", "Unknown", "NoServices", said)
+        acknowledged, clients = self._acknowledged(names)
+        if not clients:
+            said = f"no client of {self._replica} is subscribed to what it is about"
+            return Condition("Programmed", "Unknown", "NoClients", said, volatile=True)
+        said = f"{acknowledged} of {clients} clients of {self._replica}"
+        if acknowledged == clients:
+            return Condition("Programmed", "True", "Acknowledged", said, volatile=True)
+        return Condition("Programmed", "False", "NotAcknowledged", said, volatile=True)
+
+
+class OrderStatus:
+    """A `Writer` of what became of each TrafficOrder: this version reads them and does nothing."""
+
+    name = "conditions of TrafficOrders"
+    resources: tuple[Resource[Object], ...] = (ORDERS,)
+
+    def writes(self, scene: Scene) -> Sequence[Write]:
+        """See `Writer`."""
+        found = []
+        for key, seen in scene.seen.get("TrafficOrder", {}).items():
+            item = _read(seen)
+            reason, said = ("Invalid", item) if isinstance(item, str) else ("NotActedOn", NOT_YET)
+            write = status_write(key, ORDERS, seen, [Condition("Accepted", "False", reason, said)], scene.now)
+            if write is not None:
+                found.append(write)
+        return found
+
+
+def names_of(world: World, policy: core.FailoverPolicy) -> frozenset[str] | None:
+    """The clusters on the wire that a policy is about; None: of every service."""
+    if not policy.targets and policy.namespace == world.root_namespace:
+        return None
+    if policy.targets:
+        keys = [target for target in policy.targets if target in world.services]
+    else:
+        keys = [key for key in world.services if key.namespace == policy.namespace]
+    return frozenset(name for key in keys for name in _names(world, key))
+
+
+def _names(world: World, key: ServiceKey) -> Iterator[str]:
+    parts = ("", *subsets(world, key, Vantage(namespace=key.namespace)))
+    for port in world.services[key].ports:
+        for part in parts:
+            yield wire_name(key, port.number, part)
+
+
+def _policies_of(scene: Scene) -> Sequence[core.FailoverPolicy]:
+    facts = scene.world.clusters.get(scene.cluster)
+    return facts.failover_policies if facts is not None else ()
+
+
+def _conflicted(problems: Sequence[Problem]) -> Condition:
+    """What the merge of all clusters' policies says of this one."""
+    older = [problem for problem in problems if problem.consequence == OLDER_WINS]
+    if older:
+        said = "; ".join(f"{problem.message}; {problem.consequence}" for problem in older)
+        return Condition("Conflicted", "True", "OlderPolicyWins", said)
+    for problem in problems:
+        return Condition(
+            "Conflicted", "True", "DiffersBetweenClusters", f"{problem.message}; {problem.consequence}"
+        )
+    return Condition("Conflicted", "False", "NoConflict")
+
+
+def _read(seen: Object) -> Item | str:
+    """The object as the facts have it, or why it is refused."""
+    try:
+        return item_of(decode(msgspec.json.encode(seen), str(seen.get("kind", ""))))
+    except Refusal as refusal:
+        return str(refusal)

@@ -94,6 +94,12 @@ class Fleet:
             for i, o in self._open.items()
         ]
 
+    def acknowledged(self, names: frozenset[str] | None) -> tuple[int, int]:
+        """Of the clients that ask for any of these clusters (None: for anything), (how many have taken all
+        there is of them, how many they are)."""
+        said = [open_.stream.acknowledged(names) for open_ in self._open.values()]
+        return said.count(True), len(said) - said.count(None)
+
     def __len__(self) -> int:
         return len(self._open)
 

@@ -3,7 +3,7 @@ next response pulled when the writer is free (docs/decisions/0001)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -112,6 +112,17 @@ class Stream:
                 self._nonces += 1
                 return removed
         return None
+
+    def acknowledged(self, names: Set[str] | None) -> bool | None:
+        """Whether the client has taken all that it is to be sent of these clusters and endpoints (None: of
+        everything), and refused none of it; None: it asks for none of them."""
+        concerned = self._substreams.values() if names is None else self._of_clusters()
+        said = [answer for one in concerned if (answer := one.acknowledged(names)) is not None]
+        return all(said) if said else None
+
+    def _of_clusters(self) -> list[Substream]:
+        found = (self._substreams.get(url) for url in (TypeUrl.CLUSTER, TypeUrl.ENDPOINT))
+        return [one for one in found if one is not None]
 
     def sent(self) -> tuple[Sent, ...]:
         """The state per type."""

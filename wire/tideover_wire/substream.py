@@ -70,6 +70,7 @@ class Substream(ABC):
         self.last_nonce = ""
         self.acked_nonce = ""
         self.nack = ""
+        self._refused: frozenset[str] = frozenset()  # what was in the response of `nack`
         self._frame = Frame.of(type_url, identifier)
         self._served = type_url in _SERVED
         self._touched: list[Collection[str]] = []
@@ -99,6 +100,17 @@ class Substream(ABC):
     def pending(self) -> bool:
         """Whether a look at the view may find something to say; False is certain."""
         return bool(self._everything or self._touched or self._due or self._gone or self._withheld)
+
+    def acknowledged(self, names: Set[str] | None) -> bool | None:
+        """Whether the client has taken all there is of these names (None: of all); None: it wants none."""
+        if not self.subscription or (names is not None and not self._wants(names)):
+            return None
+        if self.pending or (self.nack and (names is None or not names.isdisjoint(self._refused))):
+            return False
+        return all(names is not None and names.isdisjoint(sent) for sent in self._outstanding.values())
+
+    def _wants(self, names: Set[str]) -> bool:
+        return not (self.sent.keys().isdisjoint(names) and self.subscription.names.isdisjoint(names))
 
     def touch(self, names: Collection[str] | None) -> None:
         """These names may have changed; None: anything may have."""
@@ -189,8 +201,10 @@ class Substream(ABC):
         if error is None:
             self.acked_nonce = nonce
             self.nack = ""
+            self._refused = frozenset()
             return [Acked(self.type_url, nonce)]
         self.nack = error if len(error) <= _LONGEST_REASON else f"{error[:_LONGEST_REASON]} ..."
+        self._refused = frozenset(names)
         return [Nacked(self.type_url, nonce, self.nack, names)]
 
     # --- responses

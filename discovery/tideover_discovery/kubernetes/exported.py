@@ -25,7 +25,7 @@ def offered(service: Service) -> Offered:
     spec = service.spec
     headless, affinity = spec.cluster_ip == "None", spec.session_affinity or "None"
     return Offered(
-        ports=tuple(_port(port) for port in spec.ports or ()),
+        ports=tuple(_port(port) for port in spec.ports or () if 1 <= port.port <= 65535),
         headless=headless,
         session_affinity=affinity,
         affinity_timeout_s=_timeout_s(spec.session_affinity_config) if affinity == "ClientIP" else None,

@@ -84,6 +84,11 @@ class Reflector(Generic[T]):
         """Objects that cannot be read now."""
         return self._following.broken
 
+    @property
+    def version(self) -> str:
+        """The resource's version that the server is asked for; one that it has, once it is listed."""
+        return self.resource.versions[self._version]
+
     def look_again(self) -> None:
         """Have a complete list now; what is known stays until it is there."""
         self._following.reconcile()

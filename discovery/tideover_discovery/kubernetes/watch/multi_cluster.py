@@ -1,0 +1,151 @@
+"""Keeps one cluster's ServiceImports, and the conditions of its ServiceExports, at what they should be."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from tideover_core.latest import Latest
+from tideover_core.model import ServiceKey
+from tideover_discovery.kubernetes.backoff import Backoff
+from tideover_discovery.kubernetes.client import Api, ApiError
+from tideover_discovery.kubernetes.export_conditions import export_writes
+from tideover_discovery.kubernetes.following import Changed, Offers
+from tideover_discovery.kubernetes.multi_cluster import EXPORTS, IMPORTS, NAMESPACES, Found
+from tideover_discovery.kubernetes.objects import Key
+from tideover_discovery.kubernetes.resources import Resource
+from tideover_discovery.kubernetes.service_imports import Seen, Shared, import_writes
+from tideover_discovery.kubernetes.writes import Write
+
+from .reflect import Reflector
+
+AT_ONCE = 8
+# A write is seen in the watch after some milliseconds; until then it is not repeated
+SEEN_WITHIN_S = 5.0
+# What the server refuses is tried again, should its reason have gone
+TRY_AGAIN_S = 30.0
+Logged = Callable[[Write, str], None]
+
+
+class MultiCluster:
+    """One member of the cluster set. Run it only while the cluster's Lease is held.
+
+    `wanted` is what all clusters share; None: `sameness` is not `exported`, and nothing is written.
+    `told` gets each write, and "" or why it failed. Servers without the CRDs are asked again.
+    """
+
+    def __init__(self, cluster: str, api: Api, wanted: Latest[Shared | None], told: Logged) -> None:
+        self._cluster = cluster
+        self._api = api
+        self._wanted = wanted
+        self._logged = told
+        self._imports: dict[ServiceKey, Found] = {}
+        self._exports: dict[ServiceKey, Found] = {}
+        self._namespaces: dict[ServiceKey, Found] = {}
+        self._moved = asyncio.Event()
+        self._waiting: dict[str, float] = {}  # objects that were written, and until when to leave them
+        self._backoff = Backoff()
+        offers = Offers()
+        self._of_imports = self._reflector(IMPORTS, self._imports, offers)
+        self._of_exports = self._reflector(EXPORTS, self._exports, offers)
+        self._of_namespaces = self._reflector(NAMESPACES, self._namespaces, offers)
+
+    async def run(self) -> None:
+        """Until cancelled. Trouble with the server is waited out."""
+        async with asyncio.TaskGroup() as tasks:
+            for one in (self._of_imports, self._of_exports, self._of_namespaces):
+                tasks.create_task(one.run(), name=f"{self._cluster} {one.resource.kind} (writer)")
+            tasks.create_task(self._follow(), name=f"{self._cluster} what is exported")
+            while True:
+                self._moved.clear()
+                wait_s = await self._round()
+                try:
+                    async with asyncio.timeout(wait_s):
+                        await self._moved.wait()
+                except TimeoutError:
+                    pass
+
+    def writes(self) -> Iterator[Write]:
+        """What must be written now."""
+        wanted = self._wanted.value
+        if wanted is None or not self._of_namespaces.standing.listed:
+            return
+        namespaces = frozenset(
+            found.metadata.name
+            for found in self._namespaces.values()
+            if found.metadata.deletion_timestamp is None
+        )
+        seen = Seen(namespaces, self._imports, self._of_imports.version)
+        imports, exports = self._of_imports.standing, self._of_exports.standing
+        if imports.listed and not imports.missing:
+            yield from import_writes(wanted, seen)
+        if exports.listed and not exports.missing:
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            seen = Seen(namespaces, self._imports, self._of_exports.version)
+            yield from export_writes(self._cluster, wanted, self._exports, seen, now)
+
+    async def _round(self) -> float:
+        """Write what is due; for how long to wait when nothing moves."""
+        now_s = time.monotonic()
+        self._waiting = {name: until for name, until in self._waiting.items() if until > now_s}
+        due = [write for write in self.writes() if write.object not in self._waiting]
+        for start in range(0, len(due), AT_ONCE):
+            some = due[start : start + AT_ONCE]
+            failures = await asyncio.gather(*(self._send(write) for write in some))
+            lost = next((error for error in failures if error is not None and _is_trouble(error)), None)
+            if lost is not None:
+                self._backoff = self._backoff.failed(0.0)
+                await asyncio.sleep(self._backoff.wait_s(random.random(), lost.retry_after_s))
+                return 0.0
+        self._backoff = Backoff()
+        soonest = min(self._waiting.values(), default=now_s + TRY_AGAIN_S)
+        return max(0.1, min(soonest - time.monotonic(), TRY_AGAIN_S))
+
+    async def _send(self, write: Write) -> ApiError | None:
+        self._waiting[write.object] = time.monotonic() + SEEN_WITHIN_S
+        try:
+            await self._api.send(
+                write.method, write.path, write.body, content_type=write.content_type, query=write.query
+            )
+        except ApiError as error:
+            if error.status == 404 and write.method == "DELETE":
+                return None
+            self._logged(write, error.reason)
+            # 409: someone else was quicker; the watch brings what they wrote
+            wait_s = 1.0 if error.status == 409 else TRY_AGAIN_S
+            self._waiting[write.object] = time.monotonic() + wait_s
+            return error
+        self._logged(write, "")
+        return None
+
+    async def _follow(self) -> None:
+        version = self._wanted.version
+        while True:
+            self._moved.set()
+            version, _ = await self._wanted.after(version)
+
+    def _reflector(
+        self, resource: Resource[Found], known: dict[ServiceKey, Found], offers: Offers
+    ) -> Reflector[Found]:
+        def told(changed: Changed[Found]) -> None:
+            for key, found in changed.all.items():
+                self._take(known, key, found)
+
+        return Reflector(self._api, resource, told, moved=self._moved.set, offers=offers)
+
+    def _take(self, known: dict[ServiceKey, Found], key: Key, found: Found | None) -> None:
+        name = ServiceKey(key.namespace, key.name)
+        if found is None:
+            known.pop(name, None)
+        else:
+            known[name] = found
+        self._waiting.pop(f"{key.kind} {name}", None)
+        self._moved.set()
+
+
+def _is_trouble(error: ApiError) -> bool:
+    """Whether it is the server that is in trouble, rather than one object."""
+    return error.status in (0, 401, 429) or error.status >= 500

@@ -8,7 +8,8 @@ from typing import Any
 
 from .objects import Key
 from .resources import Resource
-from .writing import MERGE, Object, Write, metadata
+from .writes import Write
+from .writing import MERGE, Object, metadata
 
 LONGEST_MESSAGE = 4096
 
@@ -63,7 +64,8 @@ def status_write(
     steady = [one for one in wanted if not one.volatile]
     version = str(found.get("apiVersion", "")).rpartition("/")[2] or resource.versions[0]
     return Write(
-        key,
+        str(key),
+        "its conditions",
         "PATCH",
         f"/apis/{resource.group}/{version}/namespaces/{key.namespace}/{resource.plural}/{key.name}/status",
         {"metadata": {"resourceVersion": about.get("resourceVersion")}, "status": {"conditions": after}},

@@ -16,10 +16,11 @@ from tideover_core.world import World
 from .conditions import Condition, status_write
 from .decoding import decode
 from .manifest import Item, item_of
-from .objects import Refusal
+from .objects import Key, Refusal
 from .resources import Resource
 from .traffic_orders import NOT_YET
-from .writing import Object, Scene, Write, read
+from .writes import Write
+from .writing import Object, Scene, read
 
 # Of the clients subscribed to any of these names (None: to anything), (how many acknowledged, how many)
 Acknowledged = Callable[[frozenset[str] | None], tuple[int, int]]
@@ -40,25 +41,22 @@ class PolicyStatus:
     def __init__(self, replica: str, acknowledged: Acknowledged) -> None:
         self._replica = replica
         self._acknowledged = acknowledged
+        self._read = _Reading()
 
-    def writes(self, scene: Scene) -> Sequence[Write]:
+    def writes(self, scene: Scene) -> Iterator[Write | None]:
         """See `Writer`."""
         served = {str(p): p for p in _policies_of(scene)}
         problems: dict[str, list[Problem]] = {}
         for problem in scene.world.problems:
             problems.setdefault(problem.object, []).append(problem)
-        found = []
-        for key, seen in scene.seen.get("FailoverPolicy", {}).items():
-            wanted = self._conditions(scene.world, seen, served.get(str(key)), problems.get(str(key), ()))
-            write = status_write(key, POLICIES, seen, wanted, scene.now)
-            if write is not None:
-                found.append(write)
-        return found
+        for key, seen in list(scene.seen.get("FailoverPolicy", {}).items()):
+            item, name = self._read(key, seen), str(key)
+            wanted = self._conditions(scene.world, item, served.get(name), problems.get(name, ()))
+            yield status_write(key, POLICIES, seen, wanted, scene.now)
 
     def _conditions(
-        self, world: World, seen: Object, served: core.FailoverPolicy | None, said: Sequence[Problem]
+        self, world: World, item: Item | str, served: core.FailoverPolicy | None, said: Sequence[Problem]
     ) -> list[Condition]:
-        item = _read(seen)
         if isinstance(item, str):
             stays = "; what was last good of it, if anything, stays in use" if served is not None else ""
             return [
@@ -92,16 +90,15 @@ class OrderStatus:
     name = "conditions of TrafficOrders"
     resources: tuple[Resource[Object], ...] = (ORDERS,)
 
-    def writes(self, scene: Scene) -> Sequence[Write]:
+    def __init__(self) -> None:
+        self._read = _Reading()
+
+    def writes(self, scene: Scene) -> Iterator[Write | None]:
         """See `Writer`."""
-        found = []
-        for key, seen in scene.seen.get("TrafficOrder", {}).items():
-            item = _read(seen)
+        for key, seen in list(scene.seen.get("TrafficOrder", {}).items()):
+            item = self._read(key, seen)
             reason, said = ("Invalid", item) if isinstance(item, str) else ("NotActedOn", NOT_YET)
-            write = status_write(key, ORDERS, seen, [Condition("Accepted", "False", reason, said)], scene.now)
-            if write is not None:
-                found.append(write)
-        return found
+            yield status_write(key, ORDERS, seen, [Condition("Accepted", "False", reason, said)], scene.now)
 
 
 def names_of(world: World, policy: core.FailoverPolicy) -> frozenset[str] | None:
@@ -140,9 +137,19 @@ def _conflicted(problems: Sequence[Problem]) -> Condition:
     return Condition("Conflicted", "False", "NoConflict")
 
 
-def _read(seen: Object) -> Item | str:
-    """The object as the facts have it, or why it is refused."""
-    try:
-        return item_of(decode(msgspec.json.encode(seen), str(seen.get("kind", ""))))
-    except Refusal as refusal:
-        return str(refusal)
+class _Reading:
+    """Objects as the facts have them, or why they are refused; each version is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Key, tuple[Object, Item | str]] = {}
+
+    def __call__(self, key: Key, seen: Object) -> Item | str:
+        known = self._known.get(key)
+        if known is not None and known[0] is seen:
+            return known[1]
+        try:
+            found: Item | str = item_of(decode(msgspec.json.encode(seen), key.kind))
+        except Refusal as refusal:
+            found = str(refusal)
+        self._known[key] = (seen, found)
+        return found

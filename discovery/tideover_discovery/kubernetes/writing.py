@@ -1,9 +1,9 @@
-"""What is written into a cluster: who decides it (`Writer`, pure), of what, and as which requests."""
+"""Who decides what is written into a cluster (`Writer`, pure), and what they decide by."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -12,28 +12,11 @@ from msgspec import Raw
 from tideover_core.world import World
 
 from .objects import Key
-from .resources import JSON, Resource
+from .resources import Resource
+from .writes import Write
 
 Object = Mapping[str, Any]  # a whole object, as JSON; what it holds may be anything
 MERGE = "application/merge-patch+json"
-APPLY = "application/apply-patch+yaml"
-FIELD_MANAGER = "tideover"
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One request that makes an object what it should be.
-
-    `leisurely`: it only brings a number up to date, and may wait so that churn is no flood of writes.
-    """
-
-    about: Key
-    method: str
-    path: str
-    body: Object | None = None
-    content_type: str = JSON
-    query: Mapping[str, str] = field(default_factory=dict)
-    leisurely: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +44,8 @@ class Writer(Protocol):
     name: str
     resources: tuple[Resource[Object], ...]
 
-    def writes(self, scene: Scene) -> Sequence[Write]:
-        """What differs from what should be, as requests; none when all is well.
+    def writes(self, scene: Scene) -> Iterable[Write | None]:
+        """What differs from what should be, as requests; none when all is well. None: others may have a turn.
 
         A request with the resourceVersion that was seen is refused when it is outdated, and decided anew.
         """

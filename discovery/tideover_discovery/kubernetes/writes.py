@@ -22,6 +22,7 @@ class Write:
     body: Mapping[str, Any] = field(default_factory=dict)
     content_type: str = JSON
     query: Mapping[str, str] = field(default_factory=dict)
+    leisurely: bool = False
 
 
 def applied(about: tuple[str, str], path: str, body: Mapping[str, Any]) -> Write:

@@ -71,10 +71,10 @@ class Place(_Strict):
 
 
 class Kubeconfig(_Strict):
-    """A live API server (not supported yet)."""
+    """A live API server, by the operator's own kubeconfig; it is read again when it changes."""
 
     path: AnyPath
-    context: str = ""
+    context: str = Field(default="", description="default: the current context of the file")
 
 
 class Cluster(_Strict):
@@ -84,8 +84,13 @@ class Cluster(_Strict):
     network: str = Field(default="default", min_length=1)
     locality: Place = Place()
     manifests: AnyPath | None = Field(default=None, description="a folder or a file of manifests, watched")
-    kubeconfig: Kubeconfig | None = Field(default=None, description="a live API server (not supported yet)")
-    in_cluster: bool = Field(default=False, description="the API server of this pod (not supported yet)")
+    kubeconfig: Kubeconfig | None = Field(default=None, description="a live API server")
+    in_cluster: bool = Field(default=False, description="the API server of this pod")
+
+    @property
+    def live(self) -> bool:
+        """Whether its facts come from an API server."""
+        return self.manifests is None
 
     @model_validator(mode="after")
     def _one_source(self) -> Cluster:
@@ -120,9 +125,16 @@ class Config(_Strict):
     )
     sameness: Literal["all", "exported"] = "all"
     root_namespace: str = Field(default="tideover-system", min_length=1)
-    hub: str | None = Field(default=None, description="the cluster that keeps orders (not supported yet)")
+    hub: str | None = Field(
+        default=None, description="the live cluster that keeps registrations, policies and orders"
+    )
     start_grace_s: Duration = Field(
         default=10.0, alias="startGrace", description="how long a source never heard may hold back readiness"
+    )
+    removal_hold_s: Duration = Field(
+        default=30.0,
+        alias="removalHold",
+        description="how long endpoints that vanish all at once are held before a second look",
     )
     tls: Tls | None = None
     dangerously_allow_plaintext: bool = False
@@ -155,7 +167,7 @@ def load(path: Path | str) -> Config:
         config._written = written
         if "state" not in config.model_fields_set:
             config = config.model_copy(update={"state": written.path.parent / "state"})
-        flaws += [*_unsafe(config), *_taken_twice(config)]
+        flaws += [*_unsafe(config), *_taken_twice(config), *_no_hub(config)]
     if flaws or config is None:
         raise ConfigError(sorted(flaws, key=lambda flaw: flaw.line))
     return config
@@ -164,13 +176,6 @@ def load(path: Path | str) -> Config:
 def unsupported(config: Config) -> list[Flaw]:
     """What a valid file asks for and this version cannot do: `run` refuses it, `check` shows it."""
     flaws = []
-    for index, cluster in enumerate(config.clusters):
-        if cluster.manifests is None:
-            key = "kubeconfig" if cluster.kubeconfig else "inCluster"
-            message = f"live API servers are not supported yet; give cluster {cluster.name!r} `manifests`"
-            flaws.append(config.flaw(message, "clusters", index, key))
-    if config.hub is not None:
-        flaws.append(config.flaw("a hub is not supported yet; remove it", "hub"))
     if config.peers:
         flaws.append(config.flaw("peers are not supported yet; remove them", "peers"))
     if config.workers != 1:
@@ -216,6 +221,21 @@ def _taken_twice(config: Config) -> Iterator[Flaw]:
         if not address.endswith(":0") and address in first:
             yield config.flaw(f"{address} is already the address of {first[address]}", "listen", key)
         first.setdefault(address, key)
+
+
+def _no_hub(config: Config) -> Iterator[Flaw]:
+    """A hub that is no live cluster of this file."""
+    if config.hub is None:
+        return
+    cluster = next((one for one in config.clusters if one.name == config.hub), None)
+    if cluster is None:
+        yield config.flaw(f"{config.hub!r} is none of the clusters", "hub")
+    elif not cluster.live:
+        yield config.flaw(
+            f"cluster {config.hub!r} is read from manifests; a hub needs an API server: "
+            "give it `kubeconfig` or `inCluster`",
+            "hub",
+        )
 
 
 def _unsafe(config: Config) -> Iterator[Flaw]:

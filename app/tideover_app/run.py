@@ -17,15 +17,17 @@ from tideover_discovery.files import ManifestSource
 from tideover_discovery.watch import Source
 
 from .config import Cluster, Config, ConfigError
+from .run_access import access
 from .run_listen import ListenError
 from .run_reload import load
-from .run_sources import SourceKind, locality
+from .run_sources import Row, SourceKind, locality
 from .snapshot import StateInUseError
 
 REFUSED, NOT_STARTED = 2, 1
 
 
-def _manifests(config: Config, cluster: Cluster, before: ClusterFacts | None) -> Source:
+def _manifests(config: Config, cluster: Row, before: ClusterFacts | None) -> Source:
+    assert isinstance(cluster, Cluster)
     assert cluster.manifests is not None
     return ManifestSource(
         cluster.name,
@@ -37,8 +39,26 @@ def _manifests(config: Config, cluster: Cluster, before: ClusterFacts | None) ->
     )
 
 
+def _live(config: Config, cluster: Row, before: ClusterFacts | None) -> Source:
+    from tideover_discovery.kubernetes.watch.source import KubernetesSource  # slow to import
+
+    assert isinstance(cluster, Cluster)
+    return KubernetesSource(
+        cluster.name,
+        cluster.network,
+        locality(cluster),
+        access(cluster),
+        allow_loopback=config.dangerously_allow_loopback_endpoints,
+        initial=before,
+        removal_hold_s=config.removal_hold_s,
+    )
+
+
 # one row per kind of source; a cluster is served by the first that takes it
-SOURCES = (SourceKind(serves=lambda cluster: cluster.manifests is not None, open=_manifests),)
+SOURCES = (
+    SourceKind(serves=lambda row: isinstance(row, Cluster) and not row.live, open=_manifests),
+    SourceKind(serves=lambda row: isinstance(row, Cluster), open=_live),
+)
 
 
 def run(path: Path | str) -> int:

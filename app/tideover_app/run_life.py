@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tideover_core.model import ClusterFacts, Problem
 from tideover_discovery.watch import Source
 
-from .config import Cluster, Config, ConfigError
+from .config import Config, ConfigError
 from .metrics import Gauges, Metrics
 from .replica import Kind
 from .run_log import start_logging, tell
@@ -21,7 +21,7 @@ from .run_policies import STATE_NAME, PolicyWatch
 from .run_reload import STAYS, ConfigWatch, applied, changed_live, load_again, needs_restart, refused
 from .run_replica import RunningReplica
 from .run_servers import Servers, warn_of_dangers
-from .run_sources import SourceKind, Sources
+from .run_sources import Row, SourceKind, Sources
 from .run_state import StateKeeper
 from .run_watchdog import Watchdog
 from .run_world import WorldKeeper
@@ -40,6 +40,7 @@ class Life:
     def __init__(self, config: Config, kinds: Sequence[SourceKind]) -> None:
         self.config = config
         self._kinds = kinds
+        self._registered: tuple[Row, ...] = ()
         self.log = start_logging()
         self.gauges = Gauges()
         self.replica = RunningReplica(
@@ -93,7 +94,7 @@ class Life:
 
     def _remember(self, problem: Problem | None) -> None:
         """Make everything that lives from facts, beginning with what was known before."""
-        names = [STATE_NAME, *(cluster.name for cluster in self.config.clusters)]
+        names = [STATE_NAME, *(row.name for row in self._rows(self.config))]
         known, refused = self.state.load(names)
         self.replica.note("state", [problem] if problem else [])
         self.replica.note("snapshot", refused)
@@ -107,7 +108,7 @@ class Life:
             self.config.policies, policies.facts if policies else None, self.world.changed
         )
         self.sources = Sources(self._open_source, self.world.changed, self.config.start_grace_s)
-        self.sources.apply(self.config.clusters, facts)
+        self.sources.apply(self._rows(self.config), facts)
         self.replica.facts, self.replica.policies = self.sources, self.policies
         self.replica.fleet.on_problem(self.world.changed)
         for name in facts:
@@ -159,7 +160,17 @@ class Life:
                 self.replica.note(f"task {name}", [Problem(f"Task {name}", failed, "started again")])
                 await asyncio.sleep(1)
 
-    def _open_source(self, cluster: Cluster, before: ClusterFacts | None) -> Source:
+    def register(self, rows: Sequence[Row]) -> list[str]:
+        """Have these clusters too, besides those of the file, which win where a name is in both."""
+        self._registered = tuple(rows)
+        return self.sources.apply(self._rows(self.config))
+
+    def _rows(self, config: Config) -> list[Row]:
+        """All clusters to have: those of the file, then those that are registered."""
+        names = {cluster.name for cluster in config.clusters}
+        return [*config.clusters, *(row for row in self._registered if row.name not in names)]
+
+    def _open_source(self, cluster: Row, before: ClusterFacts | None) -> Source:
         kind = next(kind for kind in self._kinds if kind.serves(cluster))
         return kind.open(self.config, cluster, before)
 
@@ -185,7 +196,7 @@ class Life:
             self.world.changed()
             return
         waiting = needs_restart(self.config, new)
-        said = [*self.sources.apply(new.clusters), *self.policies.apply(new.policies)]
+        said = [*self.sources.apply(self._rows(new)), *self.policies.apply(new.policies)]
         said += [*changed_live(self.config, new), *(problem.message for problem in waiting)]
         self.config = applied(self.config, new)
         self.gauges.configurations_applied += 1

@@ -9,9 +9,11 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol, cast
 
 import structlog
 
+from tideover_core.guard import Held
 from tideover_core.latest import Latest
 from tideover_core.model import ClusterFacts, Locality, Problem, SourceStatus
 from tideover_discovery.watch import Source
@@ -19,15 +21,58 @@ from tideover_discovery.watch import Source
 from .config import Cluster, Config
 
 RESTART_AFTER_S = 1.0
-Opened = Callable[[Cluster, ClusterFacts | None], Source]
+
+
+class Placed(Protocol):
+    """A place: what is configured, or a Locality."""
+
+    @property
+    def region(self) -> str: ...  # noqa: D102
+    @property
+    def zone(self) -> str: ...  # noqa: D102
+    @property
+    def subzone(self) -> str: ...  # noqa: D102
+
+
+class Row(Protocol):
+    """A cluster to have: of the configuration, or registered. A frozen value: rows that are equal are the
+    same source."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def network(self) -> str:
+        """The network of its pods."""
+        ...
+
+    @property
+    def locality(self) -> Placed:
+        """Where it is, for what does not say it itself."""
+        ...
+
+
+class Guarded(Protocol):
+    """A source whose facts are guarded against mass removal (`core/guard.py`)."""
+
+    held: Latest[Held | None]
+
+    def accept_removals(self) -> None:
+        """What is held back is really gone."""
+        ...
+
+
+Opened = Callable[[Row, ClusterFacts | None], Source]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceKind:
     """A kind of source: which clusters it is for, and how it is made from what was known before."""
 
-    serves: Callable[[Cluster], bool]
-    open: Callable[[Config, Cluster, ClusterFacts | None], Source]
+    serves: Callable[[Row], bool]
+    open: Callable[[Config, Row, ClusterFacts | None], Source]
 
 
 @dataclass(slots=True)
@@ -37,7 +82,7 @@ class _Watched:
     `joined`: it came to a replica that was running; `overdue`: and was not listed within the grace.
     """
 
-    cluster: Cluster
+    cluster: Row
     source: Source
     joined: bool = False
     overdue: bool = False
@@ -67,9 +112,7 @@ class Sources:
         for watched in self._watched.values():
             _cancel(watched)
 
-    def apply(
-        self, clusters: Sequence[Cluster], known: Mapping[str, ClusterFacts] | None = None
-    ) -> list[str]:
+    def apply(self, clusters: Sequence[Row], known: Mapping[str, ClusterFacts] | None = None) -> list[str]:
         """Have exactly these clusters, in this order; says what changed.
 
         `known` are facts from before the start. A source that is exchanged hands its facts on.
@@ -101,10 +144,13 @@ class Sources:
             self._changed()
         return said
 
-    def _renamed(self, cluster: Cluster, stay: Collection[str]) -> _Watched | None:
+    def _renamed(self, cluster: Row, stay: Collection[str]) -> _Watched | None:
         """The one that is to go and is this one in all but its name."""
         for name, watched in self._watched.items():
-            if name not in stay and watched.cluster.model_copy(update={"name": cluster.name}) == cluster:
+            before = watched.cluster
+            if name in stay or not isinstance(before, Cluster):
+                continue
+            if before.model_copy(update={"name": cluster.name}) == cluster:
                 return watched
         return None
 
@@ -117,6 +163,26 @@ class Sources:
     def statuses(self) -> dict[str, SourceStatus]:
         """Freshness by cluster, in the order of the configuration."""
         return {name: _status(watched) for name, watched in self._watched.items()}
+
+    def source(self, name: str) -> Source | None:
+        """The source of that cluster, None when there is no such cluster."""
+        watched = self._watched.get(name)
+        return watched.source if watched is not None else None
+
+    def held(self) -> dict[str, Held]:
+        """What is held back of which clusters."""
+        guards = {name: _guarded(watched.source) for name, watched in self._watched.items()}
+        return {
+            name: now for name, source in guards.items() if source is not None and (now := source.held.value)
+        }
+
+    def accept_removals(self, name: str) -> Held | None:
+        """An operator says that what this cluster no longer says is gone; what was held of it."""
+        source = _guarded(self.source(name))
+        before = source.held.value if source is not None else None
+        if source is not None and before is not None:
+            source.accept_removals()
+        return before
 
     @property
     def heard(self) -> bool:
@@ -151,6 +217,10 @@ class Sources:
             self._tasks.create_task(self._follow(watched, watched.source.facts), name=f"facts {name}"),
             self._tasks.create_task(self._follow(watched, watched.source.status), name=f"status {name}"),
         ]
+        if (source := _guarded(watched.source)) is not None:
+            watched.tasks.append(
+                self._tasks.create_task(self._follow(watched, source.held), name=f"held {name}")
+            )
 
         if watched.joined:
             watched.tasks.append(self._tasks.create_task(self._wait_for(watched), name=f"grace {name}"))
@@ -161,7 +231,9 @@ class Sources:
         self._changed()
 
     async def _follow(
-        self, watched: _Watched, latest: Latest[ClusterFacts | None] | Latest[SourceStatus]
+        self,
+        watched: _Watched,
+        latest: Latest[ClusterFacts | None] | Latest[SourceStatus] | Latest[Held | None],
     ) -> None:
         version = latest.version
         self._changed()  # what a source said before it was followed counts too
@@ -183,6 +255,10 @@ class Sources:
             await asyncio.sleep(RESTART_AFTER_S)
 
 
+def _guarded(source: Source | None) -> Guarded | None:
+    return cast(Guarded, source) if hasattr(source, "accept_removals") else None
+
+
 def _status(watched: _Watched) -> SourceStatus:
     status = watched.source.status.value
     if watched.failure and status.stale_since_s is None:
@@ -190,14 +266,14 @@ def _status(watched: _Watched) -> SourceStatus:
     return status
 
 
-def _change(old: _Watched | None, cluster: Cluster) -> str:
+def _change(old: _Watched | None, cluster: Row) -> str:
     if old is None:
         return "added"
     before = old.cluster.name
     return "changed" if before == cluster.name else f"added, which was {before}"
 
 
-def _at_home(facts: ClusterFacts, cluster: Cluster) -> ClusterFacts:
+def _at_home(facts: ClusterFacts, cluster: Row) -> ClusterFacts:
     """The same facts where the configuration gives the cluster another name or network."""
     name, network = cluster.name, cluster.network
     if (facts.cluster, facts.network) == (name, network):
@@ -220,6 +296,6 @@ def _cancel(watched: _Watched) -> None:
         task.cancel()
 
 
-def locality(cluster: Cluster) -> Locality:
-    """The configured place of a cluster."""
+def locality(cluster: Row) -> Locality:
+    """The place of a cluster."""
     return Locality(cluster.locality.region, cluster.locality.zone, cluster.locality.subzone)

@@ -186,7 +186,7 @@ async def test_dangerous_switches_are_said_loudly(setup: Setup) -> None:
             {"clusters": [{"name": "a", "manifests": "a"}, {"name": "a", "manifests": "b"}]},
             "'a' is already a cluster",
         ),
-        ({"clusters": [{"name": "a", "inCluster": True}]}, "live API servers are not supported yet"),
+        ({"peers": ["b:1"]}, "peers are not supported yet"),
         ({"tls": {"cert": "none.crt", "key": "none.key"}}, "none.crt: cannot be read"),
     ],
 )

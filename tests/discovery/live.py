@@ -61,7 +61,7 @@ async def running(access: Access, **more: Any) -> AsyncIterator[KubernetesSource
             raise error
 
 
-def access_to(server: ApiServer, folder: Path, **more: Any) -> KubeconfigFile:
+def access_to(server: ApiServer, folder: Path, /, **more: Any) -> KubeconfigFile:
     path = folder / "kubeconfig"
     server.kubeconfig(path, **more)
     return KubeconfigFile(path)

@@ -16,6 +16,7 @@ from discovery.kube_events import (
     watching,
 )
 from tideover_discovery.kubernetes.following import Interrupted
+from tideover_discovery.kubernetes.identity import Identity, identity_of
 from tideover_discovery.kubernetes.objects import Key
 
 LIST = ("list", {"limit": "500"})
@@ -255,3 +256,41 @@ def test_a_resource_that_the_server_has_no_more_is_a_list_of_none() -> None:
     gone = one.missing()
     assert (gone.listed, gone.absent) == (True, {Key("Thing", "", "a")})
     assert asked(one.next()) == LIST
+
+
+# --- whose history it is
+
+
+def test_a_server_that_is_another_one_is_listed() -> None:
+    one = watching(10, a=1)
+    one.forget()
+    assert asked(one.next()) == LIST
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "forgot"),
+    [
+        (Identity(), Identity("10", "a"), False),
+        (Identity("10", "a"), Identity("10", "a"), False),
+        (Identity("10", "a"), Identity("9", "a"), True),  # restored from a backup
+        (Identity("10", "a"), Identity("11", "b"), True),  # emptied, and already further
+        (Identity("10", "a"), Identity("11", ""), False),  # nothing known is no other
+        (Identity("x", "a"), Identity("w", "a"), False),
+    ],
+)
+def test_a_history_that_goes_back_or_is_of_another_cluster_is_noticed(
+    before: Identity, now: Identity, forgot: bool
+) -> None:
+    assert before.forgot(now) is forgot
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b'{"kind":"Status","metadata":{}}', page(0, {})[:-9], b"[]"]
+)
+def test_what_is_no_list_is_nobody(body: bytes) -> None:
+    assert identity_of(body) is None
+
+
+def test_an_identity_is_read_from_a_list() -> None:
+    body = b'{"kind":"NamespaceList","metadata":{"resourceVersion":"7"},"items":[{"metadata":{"uid":"u"}}]}'
+    assert identity_of(body) == Identity("7", "u")

@@ -96,7 +96,7 @@ async def test_without_contact_from_the_start_what_is_known_stays_and_is_replace
 async def test_a_crd_that_is_installed_later_is_noticed(
     server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reflect_module(), "ASK_AGAIN_S", 0.5)
+    monkeypatch.setattr(reflect, "ASK_AGAIN_S", 0.5)
     made(server, "later")
     policy = {
         "apiVersion": "tideover.dev/v1alpha1",
@@ -112,7 +112,34 @@ async def test_a_crd_that_is_installed_later_is_noticed(
         await holds(lambda: source.status.value.stale_since_s is None, 0.2)
 
 
-def reflect_module() -> object:
-    import sys
+async def test_a_server_that_forgot_everything_empties_nothing_before_a_second_look(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    made(server, "wiped")
+    async with running(access_to(server, tmp_path), removal_hold_s=2.0) as source:
+        await fresh(source)
+        before = source.facts.value
+        await asyncio.to_thread(server.wipe)
+        await until(lambda: source.held.value, 30, lambda: source.status.value)
+        assert before is not None
+        assert addresses(source.facts.value, "wiped") == TWO
+        assert "vanished at once" in str(source.held.value)
+        await until(lambda: "vanished" in source.status.value.reason, what=lambda: source.status.value)
+        await has(source, "wiped", [])
+        await fresh(source)
+        assert source.held.value is None
 
-    return sys.modules[reflect.__module__]
+
+async def test_an_operator_may_accept_that_it_is_gone(server: ApiServer, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        made(server, name)
+    async with running(access_to(server, tmp_path)) as source:
+        await fresh(source)
+        for name in ("one", "two"):
+            server.admin.delete("Service", "ratings", name)
+            server.admin.delete("EndpointSlice", "ratings-x", name)
+        await until(lambda: source.held.value)
+        assert addresses(source.facts.value, "one") == TWO
+        source.accept_removals()
+        await has(source, "one", [])
+        await until(lambda: source.held.value is None)

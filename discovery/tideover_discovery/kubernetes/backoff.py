@@ -25,4 +25,4 @@ class Backoff:
         """Seconds to wait; `chance` is a random number from 0 to 1."""
         if retry_after_s is not None:
             return min(retry_after_s, LONGEST_RETRY_AFTER_S) * (1 + 0.2 * chance)
-        return chance * min(CEILING_S, FIRST_S * 2 ** min(max(self.failures - 1, 0), 32))
+        return chance * min(CEILING_S, FIRST_S * 2.0 ** min(max(self.failures - 1, 0), 32))

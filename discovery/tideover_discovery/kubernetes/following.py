@@ -151,6 +151,10 @@ class Following(Generic[T]):
         """Have a list next, to compare; should that fail, the watch goes on from where it was."""
         self._reconcile = True
 
+    def forget(self) -> None:
+        """The position means nothing any more: there must be a list."""
+        self._position, self._list = "", None
+
     def next(self) -> Ask:
         """The request to make now."""
         if self._position and not self._reconcile:

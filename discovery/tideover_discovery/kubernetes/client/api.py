@@ -46,6 +46,11 @@ class Api:
         return self._session.loaded.server if self._session is not None else ""
 
     @property
+    def authorization(self) -> str:
+        """The Authorization header that requests carry at the moment. Never to be shown."""
+        return self._session.loaded.authorization if self._session is not None else ""
+
+    @property
     def problem(self) -> str:
         """What is wrong with the newest credentials, "" when nothing is; those before are used on."""
         if self._bad is not None:

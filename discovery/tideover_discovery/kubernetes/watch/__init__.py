@@ -1,6 +1,9 @@
-"""Following live API servers: one resource's list-then-watch, and a cluster's facts made of several."""
+"""Following live API servers: one resource's list-then-watch, and a cluster's facts made of several.
 
-from .reflect import Reflector, Standing, reflect
+`reflect.reflect` is for whoever follows one resource.
+"""
+
+from .reflect import Reflector, Standing
 from .source import KubernetesSource
 
-__all__ = ["KubernetesSource", "Reflector", "Standing", "reflect"]
+__all__ = ["KubernetesSource", "Reflector", "Standing"]

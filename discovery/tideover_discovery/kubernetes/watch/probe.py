@@ -12,20 +12,24 @@ from collections.abc import Callable
 
 from tideover_discovery.kubernetes.backoff import LONGEST_RETRY_AFTER_S
 from tideover_discovery.kubernetes.client import Api, ApiError
+from tideover_discovery.kubernetes.identity import Identity, identity_of
 from tideover_discovery.kubernetes.resources import METADATA_LIST
 
 PROBE_EVERY_S = 2.0
 PROBE_TIMEOUT_S = 3.0
 # A list of one: goes through authentication, authorization and storage, as our lists do
-_PATH, _QUERY = "/api/v1/namespaces", {"limit": "1"}
+_PATH, _QUERY = "/api/v1/namespaces", {"fieldSelector": "metadata.name=kube-system"}
 
 
 class Probe:
-    """Calls `told` with what is wrong, "" when the server answers, and since when (monotonic)."""
+    """Calls `told` with what is wrong, "" when the server answers, and since when (monotonic); and `forgot`
+    when it is not the one any more that it was."""
 
-    def __init__(self, api: Api, told: Callable[[str, float], None]) -> None:
+    def __init__(self, api: Api, told: Callable[[str, float], None], forgot: Callable[[], None]) -> None:
         self._api = api
         self._told = told
+        self._forgot = forgot
+        self._identity = Identity()
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -41,6 +45,15 @@ class Probe:
                 if error.retry_after_s is not None:
                     pause_s = max(pause_s, min(error.retry_after_s, LONGEST_RETRY_AFTER_S))
             else:
-                whole = body.rstrip().endswith(b"}") and b"resourceVersion" in body
-                self._told("" if whole else f"GET {_PATH}: answered no list of JSON, or one cut off", began_s)
+                self._heard(body, began_s)
             await asyncio.sleep(pause_s)
+
+    def _heard(self, body: bytes, began_s: float) -> None:
+        now = identity_of(body)
+        if now is None:
+            self._told(f"GET {_PATH}: answered no list of JSON, or one that is cut off", began_s)
+            return
+        before, self._identity = self._identity, now
+        if before.forgot(now):
+            self._forgot()
+        self._told("", began_s)

@@ -96,6 +96,11 @@ class Reflector(Generic[T]):
             self._round.cancel()
         self._hurry.set()
 
+    def forget(self) -> None:
+        """The server is another one than it was: have a complete list before anything else."""
+        self._following.forget()
+        self.look_again()
+
     def hurry(self) -> None:
         """The server answers again: try now, unless it asked for time."""
         self._hurry.set()

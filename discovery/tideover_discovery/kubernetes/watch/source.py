@@ -7,7 +7,9 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
+from tideover_core.guard import HOLD_S, Guard, Held, accepted, confirmed, guarded, held, next_look_s
 from tideover_core.latest import Latest
 from tideover_core.model import ClusterFacts, Locality, Problem, SourceStatus
 from tideover_discovery.kubernetes.assembler import Assembler
@@ -27,6 +29,8 @@ RECONCILE_EVERY_S = 600.0
 RECONCILED = ("Service", "EndpointSlice")
 # How long the first facts wait for policies and exports, once all else is listed
 OPTIONAL_GRACE_S = 5.0
+# A second look that takes longer begins anew; meanwhile what is held stays
+SECOND_LOOK_TIMEOUT_S = 60.0
 # More changes at once than these are assembled in a thread
 MANY = 500
 
@@ -35,7 +39,9 @@ class KubernetesSource:
     """The facts of one cluster from its API server (a `Source`).
 
     What is added or changed counts at once, and so does what is deleted. What a new list lacks is gone only
-    when every required kind is in step again. `initial` are facts of an earlier life.
+    when every required kind is in step again. `initial` are facts of an earlier life. `held`: what vanished
+    at once and is put back, until it returns, a second look confirms it, or `accept_removals`; its times
+    are on the monotonic clock.
     """
 
     def __init__(  # noqa: PLR0913 (a cluster's row of the configuration)
@@ -48,12 +54,15 @@ class KubernetesSource:
         allow_loopback: bool = False,
         initial: ClusterFacts | None = None,
         clock: Callable[[], float] = time.time,
+        removal_hold_s: float = HOLD_S,
     ) -> None:
         self.cluster = cluster
         self.api = Api(access, name=cluster)
         self._clock = clock
         self._ground = Ground(cluster, network, locality, allow_loopback)
         self._initial = initial
+        self._guard = Guard(hold_s=removal_hold_s)
+        self.held: Latest[Held | None] = Latest(None)
         self.facts: Latest[ClusterFacts | None] = Latest(initial)
         reason = "from the snapshot, not listed yet" if initial else "not listed yet"
         self.status = Latest(SourceStatus(cluster, initial is not None, clock(), reason))
@@ -70,6 +79,7 @@ class KubernetesSource:
         self._probed = ("", 0.0)
         self._contact = Contact(self.status.value.reason, time.monotonic(), self._clock())
         self._news, self._moved = asyncio.Event(), asyncio.Event()
+        self._steps = Latest(0)  # counts whatever is done
         offers = Offers()
         self.reflectors = [
             Reflector(self.api, resource, self._told, moved=self._moved.set, offers=offers)
@@ -83,12 +93,20 @@ class KubernetesSource:
             async with asyncio.TaskGroup() as tasks:
                 for reflector in self.reflectors:
                     tasks.create_task(reflector.run(), name=f"{self.cluster} {reflector.resource.kind}")
-                tasks.create_task(Probe(self.api, self._heard).run(), name=f"{self.cluster} probe")
+                tasks.create_task(
+                    Probe(self.api, self._heard, self._forgot).run(), name=f"{self.cluster} probe"
+                )
                 tasks.create_task(self._assemble(), name=f"{self.cluster} facts")
                 tasks.create_task(self._keep_contact(), name=f"{self.cluster} contact")
                 tasks.create_task(self._reconcile(), name=f"{self.cluster} reconcile")
+                tasks.create_task(self._look_twice(), name=f"{self.cluster} second look")
         finally:
             await self.api.close()
+
+    def accept_removals(self) -> None:
+        """An operator says that what is held is really gone."""
+        self._guard = accepted(self._guard)
+        self._news.set()
 
     def _told(self, changed: Changed[Item]) -> None:
         """A resource has changed."""
@@ -104,6 +122,11 @@ class KubernetesSource:
             for reflector in self.reflectors:
                 reflector.hurry()
         self._moved.set()
+
+    def _forgot(self) -> None:
+        """The server was restored from a backup, or emptied: positions mean nothing any more."""
+        for reflector in self.reflectors:
+            reflector.forget()
 
     async def _assemble(self) -> None:
         """Whatever has arrived is assembled in one go, the first of it at once."""
@@ -123,13 +146,49 @@ class KubernetesSource:
                 self._assembler.update(changes, doubts)
             self._doubts = doubts
             self._publish()
+            self._steps.set(self._steps.value + 1)
 
     def _publish(self) -> None:
-        self.facts.set(self._with_exports(self._assembler.facts))
+        said = self._with_exports(self._assembler.facts)
+        present, now_s = self._assembler.slices_present, time.monotonic()
+        self._guard, facts = guarded(self._guard, self.facts.value, said, present, now_s)
+        self.facts.set(facts)
+        if self.held.set(held(self._guard)):
+            self._moved.set()
         if not self._complete:
             self._complete = True
             self._contact = Contact("", said=False, well_s=time.monotonic())
             self._moved.set()
+
+    async def _look_twice(self) -> None:
+        """When what is held has had its time, have complete lists that say whether it is gone."""
+        while True:
+            await self._until_due()
+            looked = [(r, r.lists) for r in self.reflectors if r.resource.kind in RECONCILED]
+            for reflector, _ in looked:
+                reflector.look_again()
+            try:
+                async with asyncio.timeout(SECOND_LOOK_TIMEOUT_S):
+                    await self._when(partial(_listed_since, looked))
+                    await self._when(lambda: self._contact.steady and not self._pending and not self._absent)
+            except TimeoutError:
+                continue  # held on, and looked at again
+            self._guard = confirmed(self._guard, time.monotonic())
+            self._news.set()
+
+    async def _when(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await self._steps.after(self._steps.version)
+
+    async def _until_due(self) -> None:
+        version = self.held.version
+        while True:
+            look_s = next_look_s(self._guard)
+            try:
+                async with asyncio.timeout(None if look_s is None else look_s - time.monotonic()):
+                    version, _ = await self.held.after(version)
+            except TimeoutError:
+                return
 
     def _listed(self) -> bool:
         """Whether all is known that the first facts need. Optional kinds are waited for, but not for long."""
@@ -147,6 +206,9 @@ class KubernetesSource:
         """What could not be read, so that its absence proves nothing."""
         problems: list[Problem] = []
         doubtful: set[Key] = set()
+        if (now := self.held.value) is not None:
+            until = "until a second look says the same, or `tideover cluster accept`"
+            problems.append(Problem(f"Cluster {self.cluster}", str(now), until))
         if self.api.problem:
             object_ = f"Cluster {self.cluster}"
             problems.append(Problem(object_, self.api.problem, "the credentials read before are used on"))
@@ -188,6 +250,7 @@ class KubernetesSource:
         """Say when contact is lost, and when it is back."""
         while True:
             self._judge()
+            self._steps.set(self._steps.value + 1)
             try:
                 async with asyncio.timeout(self._contact.look_s(time.monotonic())):
                     await self._moved.wait()
@@ -204,7 +267,8 @@ class KubernetesSource:
         self._contact = contact = before.now(trouble, since_s, now_s, unix_s)
         known = self._complete or self._initial is not None
         if not contact.trouble:
-            self.status.set(SourceStatus(self.cluster, known))
+            now = self.held.value
+            self.status.set(SourceStatus(self.cluster, known, None, str(now) if now is not None else ""))
         elif contact.said:
             since = contact.since_unix_s if self._complete else self.status.value.stale_since_s
             self.status.set(SourceStatus(self.cluster, known, since, contact.trouble))
@@ -232,3 +296,7 @@ class KubernetesSource:
                 for reflector in self.reflectors:
                     if reflector.resource.kind == kind and reflector.standing.in_step:
                         reflector.look_again()
+
+
+def _listed_since(looked: list[tuple[Reflector[Item], int]]) -> bool:
+    return all(reflector.lists > before for reflector, before in looked)

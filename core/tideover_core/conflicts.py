@@ -97,6 +97,13 @@ def _ports_that_differ(service: Service) -> Iterable[Problem]:
                 f"port {port.number} is {said}",
                 f"served as {port.protocol.value}, as the oldest Service says, with the endpoints of all",
             )
+        if 0 < len(spoken) < len(service.parts):
+            without = ", ".join(part.cluster for part in service.parts if part.cluster not in spoken)
+            yield Problem(
+                f"Service {service.key}",
+                f"port {port.number} is in {', '.join(spoken)} only, not in {without}",
+                "served everywhere, with the endpoints of those that have it",
+            )
 
 
 def _traffic_distributions(service: Service) -> Iterable[Problem]:

@@ -176,7 +176,8 @@ def test_ports_that_differ_are_a_problem_and_all_are_served() -> None:
     dublin = cluster("dublin", service(RATINGS, ports=[tcp, more], created="2026-02-01T00:00:00Z"))
     world = merge([paris, dublin])
     assert world.services[RATINGS].ports == (HTTP, more)
-    (problem,) = world.problems
+    problem, missing = world.problems
+    assert missing.message == "port 9090 is in dublin only, not in paris"
     assert problem.message == "port 9080 is tcp in dublin, http in paris"
     assert problem.consequence.startswith("served as http")
 

@@ -16,8 +16,8 @@ HOME = Locality("eu-west", "eu-west-a")
 RATINGS = ServiceKey("bookinfo", "ratings")
 
 
-def ground(*, allow_loopback: bool = False) -> Ground:
-    return Ground("paris", "default", HOME, allow_loopback)
+def ground(cluster: str = "paris", *, allow_loopback: bool = False) -> Ground:
+    return Ground(cluster, "default", HOME, allow_loopback)
 
 
 def dump(*objects: Any) -> bytes:
@@ -27,10 +27,12 @@ def dump(*objects: Any) -> bytes:
 class Files:
     """Files that change, and the facts after each change."""
 
-    def __init__(self, initial: ClusterFacts | None = None, *, allow_loopback: bool = False) -> None:
+    def __init__(
+        self, initial: ClusterFacts | None = None, *, cluster: str = "paris", allow_loopback: bool = False
+    ) -> None:
         self.manifests: dict[str, Manifest] = {}
         self.listing = Listing()
-        self.assembler = Assembler(ground(allow_loopback=allow_loopback), initial)
+        self.assembler = Assembler(ground(cluster, allow_loopback=allow_loopback), initial)
 
     def read(self, **texts: bytes | None) -> ClusterFacts:
         return self.read_named(texts)

@@ -389,7 +389,8 @@ def _references(key: Key, body: EndpointSlice | None) -> tuple[set[Key], set[str
 
 def _orphan(service: ServiceKey, item: Item) -> Problem:
     name = f"EndpointSlice {service.namespace}/{item.body.metadata.name}"
-    return Problem(name, f"its Service {service} does not exist", "ignored", item.where)
+    called = str(service) if str(service).isascii() else ascii(str(service))  # one may look like another
+    return Problem(name, f"its Service {called} does not exist", "ignored", item.where)
 
 
 def _in_order(told: Mapping[T, tuple[Problem, ...]]) -> list[Problem]:

@@ -109,15 +109,18 @@ def _check_slice(found: EndpointSlice) -> None:
 
 
 def _check_names(found: AnyObject) -> None:
-    """Kubernetes' own rules, as files may say anything: names become parts of names on the wire."""
+    """Kubernetes' own rules, as files may say anything: names become parts of names on the wire.
+
+    Written with escapes where they are refused, as some look like others.
+    """
     name, namespace = found.metadata.name, found.metadata.namespace
     if not name:
         raise Refusal("metadata.name is missing")
     allowed = is_label(name) if isinstance(found, Service) else _NAME.match(name)
     if not allowed or len(name) > MAX_NAME_LENGTH:
-        raise Refusal(f"metadata.name {name[:80]!r} is no name that Kubernetes allows")
+        raise Refusal(f"metadata.name {name[:80]!a} is no name that Kubernetes allows")
     if namespace and not is_label(namespace):
-        raise Refusal(f"metadata.namespace {namespace[:80]!r} is no name that Kubernetes allows")
+        raise Refusal(f"metadata.namespace {namespace[:80]!a} is no name that Kubernetes allows")
 
 
 def _again(raw: Raw | bytes | dict[str, Any], kind: str, error: msgspec.DecodeError) -> AnyObject:

@@ -94,7 +94,7 @@ def weight(pod: Pod | None) -> int:
     if text is None:
         return 1
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= MAX_WEIGHT):
-        raise Refusal(f"annotation {WEIGHT} is {text!r}, not a whole number from 1 to {MAX_WEIGHT}")
+        raise Refusal(f"annotation {WEIGHT} is {text[:40]!a}, not a whole number from 1 to {MAX_WEIGHT}")
     return int(text)
 
 
@@ -197,7 +197,7 @@ class _Gathering:
         hostname = said.hostname or ""
         if is_label(hostname):
             return hostname
-        self.refuse(f"hostname {hostname[:80]!r} is no DNS label", "the endpoint has no host of its own")
+        self.refuse(f"hostname {hostname[:80]!a} is no DNS label", "the endpoint has no host of its own")
         return ""
 
 

@@ -62,7 +62,7 @@ def usable_address(address: str, *, allow_loopback: bool) -> str:
     try:
         parsed = ip_address(address)
     except ValueError:
-        raise Refusal(f"{address[:80]!r} is no IP address") from None
+        raise Refusal(f"{address[:80]!a} is no IP address") from None
     if "%" in address:
         raise Refusal(f"{address!r} names an interface, which means nothing elsewhere")
     inner = _inner(parsed)

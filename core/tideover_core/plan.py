@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from .assignment import Assignment, Health, LeftOut, Placed, Priority, WeightedLocality
+from .leaving import emptied
 from .model import Locality, Vantage
 from .names import Target
 from .order import DISTRIBUTED, Key, Order, Rank, order_of
@@ -43,16 +44,18 @@ def plan(world: World, target: Target, vantage: Vantage) -> Assignment | None:
     )
     reached = reach(service, asked, vantage)
     spill = settings.spill or Spill()
-    placed = withheld(reached.placed, spill.min_healthy_endpoints, resolved.cause("spill"))
     order = order_of(resolved, vantage, partial(node_labels, world))
-    levels, excluded = _levels(placed, order)
+    usable, excluded = _usable(reached.placed, order)
+    kept, drained = emptied(usable, {part.cluster: part.leaving for part in service.parts if part.leaving})
+    placed = withheld(kept, spill.min_healthy_endpoints, resolved.cause("spill"))
+    levels = _levels(placed, order)
     factor = overprovisioning(spill.below_healthy_percent)
     return Assignment(
         service=target.service,
         port=target.port,
         priorities=_priorities([levels[key].weighted(order) for key in sorted(levels)], factor, settings),
         subset=target.subset,
-        left_out=(*reached.left_out, *excluded),
+        left_out=(*reached.left_out, *excluded, *drained),
         overprovisioning_percent=factor,
         policies=resolved.policies,
     )
@@ -89,19 +92,24 @@ def _in_order(found: list[tuple[int, Placed]]) -> list[tuple[int, Placed]]:
     return sorted(found, key=lambda one: one[1].endpoint.key)
 
 
-def _levels(placed: Iterable[Placed], order: Order) -> tuple[dict[Key, _Level], list[LeftOut]]:
+def _usable(placed: Sequence[Placed], order: Order) -> tuple[Sequence[Placed], list[LeftOut]]:
+    """Without the places that the order excludes."""
+    if order.others:
+        return placed, []
+    ranked = [(one, order.rank(one.endpoint).excluded) for one in placed]
+    excluded = [LeftOut(one.endpoint, reason) for one, reason in ranked if reason]
+    return [one for one, reason in ranked if not reason], excluded
+
+
+def _levels(placed: Iterable[Placed], order: Order) -> dict[Key, _Level]:
     levels: dict[Key, _Level] = {}
-    excluded: list[LeftOut] = []
     for one in placed:
         rank = order.rank(one.endpoint)
-        if rank.excluded:
-            excluded.append(LeftOut(one.endpoint, rank.excluded))
-            continue
         level = levels.get(rank.key)
         if level is None:
             level = levels[rank.key] = _Level(shared=rank.key == DISTRIBUTED)
         level.add(rank, one)
-    return levels, excluded
+    return levels
 
 
 def _priorities(

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from . import exports
 from .claims import NO_CLAIMS, Address, Claims, changes, disputed, of_service, renewed
 from .conflicts import conflicts_of_rules, conflicts_of_services
+from .leaving import Leaving
 from .model import ClusterFacts, Endpoint, Locality, Problem, ServiceFacts, ServiceKey, ServicePort, Vantage
 from .policy import DestinationRule, FailoverPolicy, age
 
@@ -60,6 +61,7 @@ class Part:
     exported_at: str = ""  # with `sameness: exported`, the creation time of its ServiceExport
     # addresses of its pods that other clusters claim too, with all claimants (see `claims.py`)
     contested: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
+    leaving: Leaving = Leaving.NO  # the whole cluster is
 
     @property
     def age(self) -> tuple[bool, str, str]:
@@ -88,12 +90,16 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """What is configured for the whole mesh: `tideover.yaml` and the `policies` folder."""
+    """What is configured for the whole mesh: `tideover.yaml` and the `policies` folder.
+
+    `leaving`: clusters that are being emptied (see `leaving.py`), and how far they are.
+    """
 
     sameness: Sameness = Sameness.ALL
     root_namespace: str = "tideover-system"
     destination_rules: tuple[DestinationRule, ...] = ()
     failover_policies: tuple[FailoverPolicy, ...] = ()
+    leaving: Mapping[str, Leaving] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,7 @@ class World:
     problems: tuple[Problem, ...] = ()
     sameness: Sameness = Sameness.ALL
     claims: Claims = NO_CLAIMS
+    leaving: Mapping[str, Leaving] = field(default_factory=dict)
 
 
 Presences = Mapping[tuple[str, ServiceKey], Mapping[int, Presence]]
@@ -153,6 +160,7 @@ def merge(
         problems=_problems(services, rules, policies, before),
         sameness=mesh.sameness,
         claims=claims,
+        leaving=before.leaving if before.leaving == mesh.leaving else mesh.leaving,
     )
     return previous if previous is not None and _same(now, previous) else now
 
@@ -199,6 +207,7 @@ def _services(
                 exported=look.mesh.sameness is Sameness.ALL or key in facts.exports,
                 exported_at=_exported_at(facts, key, look.mesh),
                 contested=of_service(look.claims, found),
+                leaving=look.mesh.leaving.get(name, Leaving.NO),
             )
             for name, facts in clusters.items()
             if (found := facts.services.get(key)) is not None
@@ -249,6 +258,8 @@ def _touched(
         if old.exports is not new.exports:
             either = old.exports.keys() | new.exports.keys()
             touched |= {key for key in either if old.exports.get(key) != new.exports.get(key)}
+        if before.leaving.get(name) != mesh.leaving.get(name):
+            touched |= new.services.keys()
     return touched
 
 
@@ -270,6 +281,8 @@ def _exported_at(facts: ClusterFacts, key: ServiceKey, mesh: Mesh) -> str:
 
 def _part(part: Part, before: Part | None) -> Part:
     if before is None or (before.exported, before.exported_at) != (part.exported, part.exported_at):
+        return part
+    if before.leaving is not part.leaving:
         return part
     same_facts = before.facts is part.facts or before.facts == part.facts
     same_presence = before.presence is part.presence or before.presence == part.presence
@@ -319,4 +332,5 @@ def _same(now: World, before: World) -> bool:
         and now.complete == before.complete
         and now.sameness is before.sameness
         and now.problems == before.problems
+        and now.leaving == before.leaving
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from tideover_core.leaving import Leaving
 from tideover_core.model import (
     ClusterFacts,
     Endpoint,
@@ -152,6 +153,11 @@ settings = st.builds(
 )
 
 
+leavings = st.dictionaries(
+    st.sampled_from(list(NETWORKS)), st.sampled_from((Leaving.DRAINING, Leaving.DRAINED)), max_size=2
+)
+
+
 @st.composite
 def meshes(draw: st.DrawFn) -> Mesh:
     namespaces = st.sampled_from(("bookinfo", "shop", "tideover-system"))
@@ -172,4 +178,5 @@ def meshes(draw: st.DrawFn) -> Mesh:
     return Mesh(
         destination_rules=tuple(draw(st.lists(rules, max_size=3))),
         failover_policies=tuple(draw(st.lists(policies, max_size=3))),
+        leaving=draw(leavings),
     )

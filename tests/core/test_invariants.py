@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.strategies import PORT, SERVICE, TARGET, clusters, meshes, presences, vantages
-from tideover_core.assignment import Assignment
+from tideover_core.assignment import Assignment, Health
 from tideover_core.model import ClusterFacts, Endpoint, Vantage
 from tideover_core.plan import plan
 from tideover_core.policy import DistributeRule, FailoverPolicy, Place, Settings, Share
@@ -221,3 +221,37 @@ def test_equal_projections_mean_equal_answers(
     assert plan(world, TARGET, cut) == plan(world, TARGET, home)
     assert resolve(world, TARGET, cut) == resolve(world, TARGET, home)
     assert projection(world, TARGET, cut) == cut
+
+
+def healthy(assignment: Assignment) -> set[tuple[str, tuple[str, str, int]]]:
+    return {
+        (one.endpoint.cluster, one.endpoint.key)
+        for priority in assignment.priorities
+        for place in priority.localities
+        for one in place.endpoints
+        if one.health is Health.HEALTHY
+    }
+
+
+@given(clusters(), presences(), meshes(), vantages)
+def test_a_cluster_that_leaves_takes_nobodys_last_choice(
+    found: list[ClusterFacts], past: Presences, mesh: Mesh, vantage: Vantage
+) -> None:
+    before = healthy(planned(merge(found, replace(mesh, leaving={}), past), vantage))
+    after = healthy(planned(merge(found, mesh, past), vantage))
+    assert after <= before or after
+    assert bool(after) == bool(before)
+    gone = {one for one in after if one[0] in mesh.leaving}
+    assert not gone or gone == after, "drained ones are used only where nothing else is"
+
+
+@given(clusters(), presences(), meshes(), vantages)
+def test_what_a_leaving_cluster_has_is_sent_or_left_out_with_a_reason(
+    found: list[ClusterFacts], past: Presences, mesh: Mesh, vantage: Vantage
+) -> None:
+    def said(leaving: Mesh) -> set[tuple[str, tuple[str, str, int]]]:
+        assignment = planned(merge(found, leaving, past), vantage)
+        out = {(left.endpoint.cluster, left.endpoint.key) for left in assignment.left_out}
+        return out | priority_of(assignment).keys()
+
+    assert said(mesh) == said(replace(mesh, leaving={}))

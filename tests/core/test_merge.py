@@ -10,6 +10,7 @@ import pytest
 
 from tideover_core import world as worlds
 from tideover_core.exports import Export
+from tideover_core.leaving import Leaving
 from tideover_core.model import (
     ClusterFacts,
     Endpoint,
@@ -245,3 +246,15 @@ def test_a_vantage_is_completed_by_its_node_then_its_cluster(said: Vantage, plac
 def test_a_complete_vantage_stays_itself() -> None:
     vantage = Vantage(Locality("eu-north"), "nowhere", "other")
     assert located(World(), vantage) is vantage
+
+
+def test_a_cluster_that_leaves_touches_its_own_services_only() -> None:
+    paris = cluster("paris", service(RATINGS, end("10.0.0.1")))
+    dublin = cluster("dublin", service(REVIEWS, end("10.1.0.1", "dublin")))
+    world = merge([paris, dublin])
+    mesh = Mesh(leaving={"paris": Leaving.DRAINING})
+    after = merge([paris, dublin], mesh, previous=world)
+    assert after.services[REVIEWS] is world.services[REVIEWS]
+    assert after.services[RATINGS] is not world.services[RATINGS]
+    assert merge([paris, dublin], mesh, previous=after) is after
+    assert merge([paris, dublin], previous=after) == world

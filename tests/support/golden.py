@@ -23,7 +23,7 @@ while ready, `+` more than usual and never ready yet, `*5` weight 5. In a table:
 DRAINING, `*5` weight 5.
 A row of a table is priority, expected traffic, locality, weight, endpoints; `-` rows are left out.
 Optional keys of a case: services (by namespace/name: fields of ServiceFacts), clusters (by name:
-network, locality, exports, nodes, node_labels), mesh (sameness, root_namespace), subset, why.
+network, locality, exports, nodes, node_labels), mesh (sameness, root_namespace, leaving), subset, why.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ import yaml
 
 from tideover_core.assignment import Assignment, Health, Placed
 from tideover_core.exports import Export
+from tideover_core.leaving import Leaving
 from tideover_core.model import (
     ClusterFacts,
     Endpoint,
@@ -170,7 +171,11 @@ def _world(raw: dict[str, Any]) -> World:
     rules, policies = _policies(raw.get("policies", ()))
     mesh = raw.get("mesh", {})
     settled = Mesh(
-        Sameness(mesh.get("sameness", "all")), mesh.get("root_namespace", "tideover-system"), rules, policies
+        Sameness(mesh.get("sameness", "all")),
+        mesh.get("root_namespace", "tideover-system"),
+        rules,
+        policies,
+        {name: Leaving(stage) for name, stage in mesh.get("leaving", {}).items()},
     )
     return merge(facts, settled, _presences(rows))
 

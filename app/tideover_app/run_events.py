@@ -51,6 +51,7 @@ class ServiceEvents:
         """The places of the cluster that fail over now."""
         self._places = tuple(now)
         self._look()
+        self._moved.set()
 
     async def run(self, api: Api, lease: Lease) -> None:
         """Write what is told while the Lease is held, until cancelled."""
@@ -70,7 +71,7 @@ class ServiceEvents:
         due_s = next_s(self._known)
         wait_s = 1.0 if self._waiting else 60.0
         if due_s is not None:
-            wait_s = min(wait_s, max(0.0, due_s - time.monotonic()))
+            wait_s = min(wait_s, max(0.01, due_s - time.monotonic()))
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._moved.wait()
@@ -84,7 +85,6 @@ class ServiceEvents:
             if len(self._waiting) > MOST_WAITING:
                 self._waiting.popleft()
                 self._count.dropped += 1
-        self._moved.set()
 
     def _forget(self, lease: Lease) -> None:
         """What another replica has told."""

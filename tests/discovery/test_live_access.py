@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
-from discovery.live import access_to, fresh, has, running, service, slice_of, stale
+from discovery.live import access_to, fresh, has, hurried, running, service, slice_of, stale
 from support.apiserver import ApiServer
 from support.certificates import Authority
 from support.ports import free_port
 from support.wait import until
 from tideover_discovery.kubernetes.client import Api, ApiError, KubeconfigFile
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurried(monkeypatch)
+
 
 READ_ALL = """
 apiVersion: rbac.authorization.k8s.io/v1
@@ -65,10 +70,9 @@ async def test_a_certificate_for_another_name_is_said(paris: ApiServer, tmp_path
 
 
 async def test_one_that_may_read_nothing_says_which_kind_until_it_may(
-    paris: ApiServer, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    paris: ApiServer, namespace: str, tmp_path: Path
 ) -> None:
     await account(paris, namespace)
-    monkeypatch.setattr("tideover_discovery.kubernetes.watch.reflect.ASK_AGAIN_S", 0.5)
     token = paris.admin.token(namespace, "default")
     async with running(access_to(paris, tmp_path, token=token)) as source:
         await stale(source, "Service: may not be read", "403 Forbidden")
@@ -112,21 +116,6 @@ async def test_a_new_token_that_is_refused_is_a_problem_and_the_one_before_is_us
         assert source.status.value.stale_since_s is None
         paris.kubeconfig(access.path)
         await until(lambda: not any("401" in text for text in problems()), what=problems)
-
-
-async def test_a_token_that_is_revoked_makes_the_cluster_stale_until_there_is_another(
-    paris: ApiServer, namespace: str, tmp_path: Path
-) -> None:
-    paris.admin.create(service(namespace), slice_of(namespace, ["10.0.0.1"]))
-    await account(paris, namespace)
-    access = access_to(paris, tmp_path, token=allowed(paris, namespace))
-    async with running(access) as source:
-        await fresh(source)
-        await asyncio.to_thread(paris.admin.delete, "ServiceAccount", "default", namespace)
-        await stale(source, "401 Unauthorized")
-        await has(source, namespace, ["10.0.0.1"])
-        paris.kubeconfig(access.path)
-        await fresh(source)
 
 
 async def test_requests_write_and_say_what_was_refused(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from discovery.live import access_to, addresses, fresh, has, running, service, slice_of, stale
+from discovery.live import access_to, addresses, fresh, has, hurried, running, service, slice_of, stale
 from support.apiserver import ApiServer
 from support.apiserver.build import Binaries
 from support.wait import holds, until
-from tideover_discovery.kubernetes.watch import KubernetesSource, reflect
+from tideover_discovery.kubernetes.watch import KubernetesSource
 
 TWO = ["10.0.0.1", "10.0.0.2"]
 
@@ -25,6 +25,11 @@ def server(built_servers: Binaries, tmp_path_factory: pytest.TempPathFactory) ->
         yield server.start()
     finally:
         server.stop()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurried(monkeypatch)
 
 
 def made(server: ApiServer, namespace: str) -> None:
@@ -93,10 +98,7 @@ async def test_without_contact_from_the_start_what_is_known_stays_and_is_replace
         await has(source, "before", ["10.0.0.9"])
 
 
-async def test_a_crd_that_is_installed_later_is_noticed(
-    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reflect, "ASK_AGAIN_S", 0.5)
+async def test_a_crd_that_is_installed_later_is_noticed(server: ApiServer, tmp_path: Path) -> None:
     made(server, "later")
     policy = {
         "apiVersion": "tideover.dev/v1alpha1",

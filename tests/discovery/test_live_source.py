@@ -12,11 +12,13 @@ from support.wait import until
 from tideover_core.model import ServiceKey
 from tideover_discovery.files import read_cluster
 
-KINDS = ("Service", "EndpointSlice", "Pod", "Node", "Namespace", "FailoverPolicy")
+KINDS = ("Service", "EndpointSlice", "Pod", "Node", "Namespace", "FailoverPolicy", "ServiceExport")
 
 
 async def test_what_is_there_and_what_changes(paris: ApiServer, namespace: str, tmp_path: Path) -> None:
     paris.admin.create(service(namespace), slice_of(namespace, ["10.0.0.1", "10.0.0.2"]))
+    others = [f"10.0.1.{number}" for number in range(9)]  # or the last deletion were one of most addresses
+    paris.admin.create(service(namespace, "others"), slice_of(namespace, others, "others"))
     async with running(access_to(paris, tmp_path)) as source:
         await fresh(source)
         assert addresses(source.facts.value, namespace) == ["10.0.0.1", "10.0.0.2"]

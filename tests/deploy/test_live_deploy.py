@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from support.apiserver import Refused
 from support.apiserver.build import Binaries
 from support.deploy import DEPLOY, SYSTEM, Audited, Objects, allowed, audited, refusal
 from support.kustomize import render
+from support.tideover import Setup, running_tideover
+from support.wait import until
 
 HUB, MEMBER = "hub", "member"
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
@@ -181,3 +185,48 @@ def test_real_attempts_are_forbidden(cluster: Audited) -> None:
         ("PATCH", "/api/v1/namespaces/default", {"metadata": {"labels": {"x": "y"}}}),
     ]
     assert [refusal(account, *attempt) for attempt in attempts] == [403] * len(attempts)
+
+
+def service(namespace: str, name: str) -> Objects:
+    about = {"name": name, "namespace": namespace}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": about,
+            "spec": {"ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
+        },
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {**about, "labels": {"kubernetes.io/service-name": name}},
+            "addressType": "IPv4",
+            "ports": [{"name": "http", "port": 8080}],
+            "endpoints": [{"addresses": ["10.1.2.3"], "conditions": {"ready": True}}],
+        },
+    ]
+
+
+READ = ("services", "endpointslices", "pods", "nodes", "namespaces", "failoverpolicies", "trafficorders")
+
+
+async def test_the_program_runs_with_this_account_and_nothing_is_forbidden(
+    which: str, cluster: Audited, tmp_path: Path
+) -> None:
+    cluster.admin.apply(*service("default", "ratings"))
+    cluster.server.kubeconfig(tmp_path / "kubeconfig", token=cluster.token())
+    rows = [{"name": which, "kubeconfig": {"path": "./kubeconfig"}}]
+    setup = Setup(tmp_path, {}, {"clusters": rows, **({"hub": which} if which == HUB else {})})
+    async with running_tideover(setup) as tideover:
+        answer = (await tideover.cli("services", "-o", "json")).json()
+        assert "default/ratings" in json.dumps(answer)
+
+        def watched() -> set[str]:
+            return {r.resource for r in cluster.requests() if r.verb in ("list", "watch") and r.code == 200}
+
+        wanted = set(READ)
+        await until(lambda: wanted <= watched(), 30, lambda: f"{wanted - watched()} are read")
+        status = json.dumps((await tideover.cli("status", "-o", "json")).json())
+        assert "403" not in status, status
+        assert "orbidden" not in tideover.log()
+    assert [str(r) for r in cluster.requests() if r.code in (401, 403)] == []

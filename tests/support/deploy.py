@@ -18,7 +18,7 @@ USER = f"system:serviceaccount:{SYSTEM}:{ACCOUNT}"
 AUDIT = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
-    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata", "users": [USER]}, {"level": "None"}],
 }
 Objects = list[dict[str, Any]]
@@ -61,11 +61,14 @@ class Audited:
         return Admin(self.server.url, self.server.ca_pem, self.token())
 
     def requests(self) -> list[Request]:
+        """Of the program; the tests' own come without a `User-Agent`."""
         if not self._log.exists():
             return []
         found = []
         for line in self._log.read_text().splitlines():
             event = json.loads(line)
+            if not event.get("userAgent"):
+                continue
             about = event.get("objectRef", {})
             name = "/".join(
                 filter(None, (about.get("resource", event["requestURI"]), about.get("subresource")))

@@ -53,6 +53,15 @@ async def test_one_holds_it_and_hands_it_over_when_it_stops(paris: ApiServer, na
     assert spec(paris, namespace)["holderIdentity"] == ""
 
 
+async def test_it_is_handed_over_whenever_it_is_stopped(paris: ApiServer, namespace: str) -> None:
+    busy = Times(duration_s=60, deadline_s=50, retry_s=0.0)  # a stop is always in the middle of a renewal
+    for _ in range(5):
+        async with candidate(paris, namespace, "replica-0", busy) as (lease, _task):
+            await until(lambda lease=lease: lease.valid)  # type: ignore[misc]
+            await asyncio.sleep(0.02)
+        assert spec(paris, namespace)["holderIdentity"] == ""
+
+
 async def test_it_is_taken_over_from_one_that_died(paris: ApiServer, namespace: str) -> None:
     # its renewTime is of a clock that runs an hour ahead, or behind: nobody looks at it
     for number, renewed in enumerate(("2020-01-01T00:00:00.000000Z", "2099-01-01T00:00:00.000000Z")):

@@ -182,17 +182,26 @@ class Lease:
         self.held.set(True)
 
     async def _release(self) -> None:
-        """Let the next one take it at once."""
+        """Let the next one take it at once. What cannot be given back runs out by itself."""
+        with suppress(ApiError, TimeoutError):
+            async with asyncio.timeout(RELEASE_TIMEOUT_S):
+                try:
+                    await self._give_back()
+                except ApiError as error:
+                    if error.status != 409:
+                        raise
+                    # the renewal that we were in the middle of has been written
+                    found = msgspec.json.decode(await self._api.get(self._path))
+                    seen = self._noted(found, self._clock())
+                    if (seen.holder, seen.taken_at) == (self._holder, self._taken_at):
+                        await self._give_back()
+
+    async def _give_back(self) -> None:
         if self._seen is None:
             return
-        spec = {
-            "holderIdentity": "",
-            "leaseDurationSeconds": 1,
-            "leaseTransitions": self._seen.transitions,
-        }
-        body = self._body(spec, self._seen.version)
-        with suppress(ApiError):  # then it runs out by itself
-            await self._api.send("PUT", self._path, body, timeout_s=RELEASE_TIMEOUT_S)
+        transitions = self._seen.transitions
+        spec = {"holderIdentity": "", "leaseDurationSeconds": 1, "leaseTransitions": transitions}
+        await self._api.send("PUT", self._path, self._body(spec, self._seen.version))
 
     def _body(self, spec: Mapping[str, object], version: str) -> dict[str, object]:
         metadata = {"name": LEASE, "namespace": self._namespace}

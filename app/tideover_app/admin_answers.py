@@ -9,6 +9,7 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tideover_core import __version__
+from tideover_core.guard import Held
 from tideover_core.model import ClusterFacts, Endpoint, Locality, Problem, ServiceKey, SourceStatus, Vantage
 from tideover_core.overview import PlaceHealth, failing_over
 from tideover_core.world import Service, World, located
@@ -16,7 +17,7 @@ from tideover_proto.admin.v1 import admin_pb2 as pb
 from tideover_wire.stream import Sent
 
 from .explain import Asked, UnknownError, answer, found, like
-from .replica import Connected, Happening, Readiness, Replica
+from .replica import Connected, Happening, Origin, Readiness, Replica
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Seen:
     started_at_s: float
     world: World
     sources: Mapping[str, SourceStatus]
+    origins: Mapping[str, Origin]
     problems: tuple[Problem, ...]
     clients: tuple[Connected, ...]
     readiness: Readiness
@@ -41,6 +43,7 @@ class Seen:
             replica.started_at_s,
             replica.world.value,
             dict(replica.sources()),
+            dict(replica.origins()),
             tuple(replica.problems()),
             tuple(replica.clients()),
             replica.readiness(),
@@ -61,7 +64,10 @@ def status(seen: Seen) -> pb.Status:
     refusing = sum(any(sent.nack for sent in client.sent) for client in seen.clients)
     return pb.Status(
         replicas=[replica],
-        clusters=[_cluster(name, source, seen.world) for name, source in seen.sources.items()],
+        clusters=[
+            _cluster(source, seen.origins.get(name, Origin()), seen.world)
+            for name, source in seen.sources.items()
+        ],
         failing_over=[_failing(place) for place in failing_over(seen.world)],
         problems=[
             pb.Problem(object=p.object, message=p.message, consequence=p.consequence, where=p.where)
@@ -189,9 +195,27 @@ def _service(service: Service, failing: Container[ServiceKey] = ()) -> pb.Servic
     )
 
 
-def _cluster(name: str, source: SourceStatus, world: World) -> pb.Cluster:
-    facts = world.clusters.get(name)
-    message = pb.Cluster(name=name, known=source.known, reason=source.reason)
+def held(what: Held) -> pb.Held:
+    """What is held back of a cluster."""
+    return pb.Held(
+        addresses=what.addresses,
+        of=what.of,
+        services=what.services,
+        since=_time(what.since_s),
+        next_look=_time(what.next_look_s),
+    )
+
+
+def _cluster(source: SourceStatus, origin: Origin, world: World) -> pb.Cluster:
+    facts = world.clusters.get(source.cluster)
+    message = pb.Cluster(
+        name=source.cluster,
+        known=source.known,
+        reason=source.reason,
+        source=origin.kind,
+        server=origin.server,
+        held=held(origin.held) if origin.held is not None else None,
+    )
     if source.stale_since_s is not None:
         message.stale_since.CopyFrom(_time(source.stale_since_s))
     if facts is not None:

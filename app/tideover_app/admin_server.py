@@ -1,9 +1,9 @@
-"""The admin API over gRPC, with reflection and the standard health service. It only reads."""
+"""The admin API over gRPC, with reflection and the standard health service."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import grpc
@@ -14,7 +14,8 @@ from tideover_proto.admin.v1 import admin_pb2 as pb
 from tideover_proto.admin.v1 import admin_pb2_grpc
 
 from . import admin_answers as answers
-from .explain import UnknownError
+from .admin_writing import author, refusal
+from .explain import UnknownError, like
 from .replica import Replica
 
 NAME = "tideover.admin.v1.Admin"
@@ -32,9 +33,10 @@ class AdminServer:
     """Serves one replica. To be made and used inside the event loop of that replica."""
 
     def __init__(self, replica: Replica) -> None:
+        self._sockets: list[str] = []
         self._server = grpc.aio.server(options=_OPTIONS)
         self._health = health.aio.HealthServicer()
-        admin_pb2_grpc.add_AdminServicer_to_server(_Admin(replica), self._server)
+        admin_pb2_grpc.add_AdminServicer_to_server(_Admin(replica, self._sockets), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
@@ -42,6 +44,8 @@ class AdminServer:
     def add_port(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Listen on `HOST:PORT` or `unix:/path`; the port taken. OSError when that is not possible."""
         try:
+            if address.startswith("unix:"):
+                self._sockets.append(address)
             if credentials is None:
                 return self._server.add_insecure_port(address)
             return self._server.add_secure_port(address, credentials)
@@ -63,8 +67,31 @@ class AdminServer:
 class _Admin(admin_pb2_grpc.AdminServicer):  # type: ignore[misc]  # generated code is untyped
     """One method per call: look at the replica on its loop, make the answer off it."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, sockets: Sequence[str]) -> None:
         self._replica = replica
+        self._sockets = sockets
+
+    async def AcceptRemovals(  # noqa: N802
+        self, request: pb.AcceptRemovalsRequest, context: Context
+    ) -> pb.AcceptRemovalsResponse:
+        who = await self._author(context)
+        clusters = self._replica.sources()
+        if request.cluster not in clusters:
+            near = like(request.cluster, set(clusters))
+            message = f"there is no cluster {request.cluster!r}{near}"
+            await _refuse(context, grpc.StatusCode.NOT_FOUND, message)
+        held = self._replica.accept_removals(request.cluster, who)
+        if held is None:
+            message = f"nothing of cluster {request.cluster!r} is held back"
+            await _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, message)
+        return pb.AcceptRemovalsResponse(accepted=answers.held(held))
+
+    async def _author(self, context: Context) -> str:
+        """Who calls; the call ends here for someone who may only read."""
+        who = author(context.peer(), context.auth_context())
+        if not who:
+            await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, refusal(self._sockets))
+        return who
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.Status:  # noqa: N802
         return await _answered(context, answers.status, answers.Seen.of(self._replica))
@@ -117,6 +144,6 @@ async def _answered(context: Context, make: Callable[P, T], *seen: P.args, **non
         await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)
 
 
-async def _refuse(context: Context, code: grpc.StatusCode, error: Exception) -> NoReturn:
-    await context.abort(code, str(error))
+async def _refuse(context: Context, code: grpc.StatusCode, why: object) -> NoReturn:
+    await context.abort(code, str(why))
     raise AssertionError("abort raises")

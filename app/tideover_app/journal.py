@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TypeVar
 
+from tideover_core.guard import Held
 from tideover_core.latest import Latest
 from tideover_core.model import Problem, SourceStatus
 from tideover_core.overview import PlaceHealth
@@ -35,6 +36,7 @@ class Journal:
         self._number = 0
         self._problems: dict[Problem, None] = {}
         self._stale: dict[str, str] = {}
+        self._held: dict[str, int] = {}  # cluster -> addresses
         self._failing: dict[PlaceName, bool] = {}  # True: all of its traffic leaves
 
     def add(self, kind: Kind, subject: str, message: str) -> None:
@@ -73,6 +75,29 @@ class Journal:
             Kind.SOURCE_FRESH,
             "sources",
             [(f"Cluster {name}", "listed completely, in step again") for name in gone if name in told],
+        )
+
+    def held(self, now: Mapping[str, Held]) -> None:
+        """What is held back of which clusters now: tell where it begins, grows and ends."""
+        current = {name: held.addresses for name, held in now.items()}
+        before, self._held = self._held, current
+        grown = [name for name, count in current.items() if count > before.get(name, -1)]
+        self._add_some(
+            Kind.REMOVALS_HELD,
+            "clusters",
+            [
+                (f"Cluster {name}", f"{now[name]}; `tideover cluster accept {name}` if they are really gone")
+                for name in grown
+            ],
+        )
+        self._add_some(
+            Kind.REMOVALS_OVER,
+            "clusters",
+            [
+                (f"Cluster {name}", "nothing is held back any more: it is there again, or confirmed as gone")
+                for name in before
+                if name not in current
+            ],
         )
 
     def failing(self, now: Mapping[PlaceName, PlaceHealth]) -> None:

@@ -104,16 +104,24 @@ class Metrics(Collector):
         yield answers
 
     def _of_sources(self) -> Iterator[Metric]:
-        known = GaugeMetricFamily("tideover_source_known", "1 when listed or restored", labels=["cluster"])
+        known = GaugeMetricFamily("tideover_cluster_known", "1 when listed or restored", labels=["cluster"])
         stale = GaugeMetricFamily(
-            "tideover_source_stale_seconds", "How long facts are stale; 0 while fresh", labels=["cluster"]
+            "tideover_cluster_stale_seconds", "How long facts are stale; 0 while fresh", labels=["cluster"]
         )
         for cluster, status in self._replica.sources().items():
             known.add_metric([cluster], status.known)
             since_s = status.stale_since_s
             stale.add_metric([cluster], 0.0 if since_s is None else max(0.0, self._clock() - since_s))
+        held = GaugeMetricFamily(
+            "tideover_cluster_held_endpoints",
+            "Addresses that vanished at once and are held back; 0 while none are",
+            labels=["cluster"],
+        )
+        for cluster, origin in self._replica.origins().items():
+            held.add_metric([cluster], origin.held.addresses if origin.held is not None else 0)
         yield known
         yield stale
+        yield held
 
     def _of_endpoints(self) -> Iterator[Metric]:
         services = GaugeMetricFamily("tideover_services", "Services by cluster", labels=["cluster"])

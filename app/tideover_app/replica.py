@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from tideover_core.guard import Held
 from tideover_core.latest import Latest
 from tideover_core.model import Problem, SourceStatus
 from tideover_core.world import World
@@ -26,6 +27,9 @@ class Kind(StrEnum):
     CLIENT_OPENED = "ClientOpened"
     CLIENT_CLOSED = "ClientClosed"
     CLIENT_NACKED = "ClientNacked"
+    REMOVALS_HELD = "RemovalsHeld"  # much of a cluster vanished at once
+    REMOVALS_OVER = "RemovalsNoLongerHeld"
+    REMOVALS_ACCEPTED = "RemovalsAccepted"  # by an operator
     CONFIGURATION_APPLIED = "ConfigurationApplied"
     CONFIGURATION_REFUSED = "ConfigurationRefused"
 
@@ -61,6 +65,18 @@ class Connected:
     nacks: int
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a cluster's facts come from. `kind`: manifests, kubeconfig, inCluster, or what registered it.
+
+    `held`: what vanished at once and is held back, with times in Unix time.
+    """
+
+    kind: str = "manifests"
+    server: str = ""
+    held: Held | None = None
+
+
 class Replica(Protocol):
     """A control plane as the admin API and the HTTP endpoints see it. One event loop."""
 
@@ -72,6 +88,14 @@ class Replica(Protocol):
 
     def sources(self) -> Mapping[str, SourceStatus]:
         """Freshness by cluster, in the order of the configuration."""
+        ...
+
+    def origins(self) -> Mapping[str, Origin]:
+        """Where each cluster's facts come from."""
+        ...
+
+    def accept_removals(self, cluster: str, author: str) -> Held | None:
+        """What that cluster no longer says is really gone: what was held of it, None for nothing."""
         ...
 
     def problems(self) -> Sequence[Problem]:

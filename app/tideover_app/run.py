@@ -14,13 +14,15 @@ from pathlib import Path
 
 from tideover_core.model import ClusterFacts
 from tideover_discovery.files import ManifestSource
+from tideover_discovery.kubernetes.registration import Registered
 from tideover_discovery.watch import Source
 
 from .config import Cluster, Config, ConfigError
-from .run_access import access
+from .run_access import access, registered_access
 from .run_listen import ListenError
 from .run_reload import load
-from .run_sources import Row, SourceKind, locality
+from .run_rows import Row, locality
+from .run_sources import SourceKind
 from .snapshot import StateInUseError
 
 REFUSED, NOT_STARTED = 2, 1
@@ -42,12 +44,12 @@ def _manifests(config: Config, cluster: Row, before: ClusterFacts | None) -> Sou
 def _live(config: Config, cluster: Row, before: ClusterFacts | None) -> Source:
     from tideover_discovery.kubernetes.watch.source import KubernetesSource  # slow to import
 
-    assert isinstance(cluster, Cluster)
+    assert isinstance(cluster, Cluster | Registered)
     return KubernetesSource(
         cluster.name,
         cluster.network,
         locality(cluster),
-        access(cluster),
+        access(cluster) if isinstance(cluster, Cluster) else registered_access(cluster),
         allow_loopback=config.dangerously_allow_loopback_endpoints,
         initial=before,
         removal_hold_s=config.removal_hold_s,
@@ -57,7 +59,7 @@ def _live(config: Config, cluster: Row, before: ClusterFacts | None) -> Source:
 # one row per kind of source; a cluster is served by the first that takes it
 SOURCES = (
     SourceKind(serves=lambda row: isinstance(row, Cluster) and not row.live, open=_manifests),
-    SourceKind(serves=lambda row: isinstance(row, Cluster), open=_live),
+    SourceKind(serves=lambda row: isinstance(row, Cluster | Registered), open=_live),
 )
 
 

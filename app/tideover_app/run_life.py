@@ -19,12 +19,15 @@ from .replica import Kind
 from .run_log import start_logging, tell
 from .run_policies import STATE_NAME, PolicyWatch
 from .run_reload import STAYS, ConfigWatch, applied, changed_live, load_again, needs_restart, refused
+from .run_registrations import Registrations
 from .run_replica import RunningReplica
+from .run_rows import Row
 from .run_servers import Servers, warn_of_dangers
-from .run_sources import Row, SourceKind, Sources
+from .run_sources import SourceKind, Sources
 from .run_state import StateKeeper
 from .run_watchdog import Watchdog
 from .run_world import WorldKeeper
+from .run_writer import Writers
 from .snapshot import StateFolder
 from .snapshot_past import remembered
 
@@ -94,6 +97,8 @@ class Life:
 
     def _remember(self, problem: Problem | None) -> None:
         """Make everything that lives from facts, beginning with what was known before."""
+        self.registrations = Registrations(self.config, self.register, self.replica.note)
+        self._registered = self.registrations.load()
         names = [STATE_NAME, *(row.name for row in self._rows(self.config))]
         known, refused = self.state.load(names)
         self.replica.note("state", [problem] if problem else [])
@@ -101,9 +106,13 @@ class Life:
         self.world = WorldKeeper(self.config, self.replica, self.metrics, self.gauges)
         self.keeper = StateKeeper(self.state, known, self.gauges, self._state_noted)
         self.world.keep = self.keeper.keep
+        self.world.leaving, self.world.registered = self.registrations.leaving, self.registrations.is_known
+        self.registrations.changed = self.world.changed
         self.world.history = remembered(((name, saved.past) for name, saved in known.items()), time.time())
         policies = known.pop(STATE_NAME, None)
         facts = {name: saved.facts for name, saved in known.items()}
+        # one that was registered and never listed has nothing that must be waited for
+        self._registered = tuple(row for row in self._registered if row.name in facts)
         self.policies = PolicyWatch(
             self.config.policies, policies.facts if policies else None, self.world.changed
         )
@@ -111,6 +120,9 @@ class Life:
         self.sources.apply(self._rows(self.config), facts)
         self.replica.facts, self.replica.policies = self.sources, self.policies
         self.replica.fleet.on_problem(self.world.changed)
+        self.writers = Writers(self.config, self.replica, self.sources, self.world.changed)
+        self.world.failing = self.writers.failing
+        self.metrics.registry.register(self.writers)
         for name in facts:
             self.log.info("Restored", object=f"Cluster {name}", message="known from the snapshot, stale")
 
@@ -125,7 +137,9 @@ class Life:
             work = {
                 "world": lambda: self.world.run(self.sources, self.policies),
                 "journal": self.world.tell,
+                "writing": self.writers.run,
                 "state": self.keeper.run,
+                "registrations": self.registrations.run,
                 "configuration": watch.run,
                 "tls": self._watch_tls,
                 "settling": self.world.settle,
@@ -202,6 +216,7 @@ class Life:
         self.gauges.configurations_applied += 1
         self.replica.note("configuration", waiting)
         self.world.configure(self.config)
+        self.registrations.configure(self.config)
         message = f"{reason}: {'; '.join(said) or 'nothing changed'}"
         self.replica.journal.add(Kind.CONFIGURATION_APPLIED, "Configuration", message)
 

@@ -56,6 +56,16 @@ def listen(config: Config, key: str, add_port: Callable[[str], int]) -> str:
     return f"{address.rpartition(':')[0]}:{port}"
 
 
+def listen_privately(path: Path, add_port: Callable[[], int]) -> None:
+    """Have a gRPC server listen on a Unix socket that only its owner may use, in a folder that is ours."""
+    path.unlink(missing_ok=True)
+    before = os.umask(0o177)
+    try:
+        add_port()
+    finally:
+        os.umask(before)
+
+
 def _add(config: Config, key: str, add: Callable[[], int]) -> int:
     try:
         return add()

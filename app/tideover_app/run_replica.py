@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from tideover_core.guard import Held
 from tideover_core.latest import Latest
 from tideover_core.model import Problem, SourceStatus
 from tideover_core.world import World
@@ -12,7 +13,7 @@ from tideover_xds.cache import Cache
 
 from .fleet import Fleet
 from .journal import Journal
-from .replica import Connected, Happening, Readiness
+from .replica import Connected, Happening, Kind, Origin, Readiness
 from .run_policies import PolicyWatch
 from .run_sources import Sources
 
@@ -47,6 +48,18 @@ class RunningReplica:
     def sources(self) -> Mapping[str, SourceStatus]:
         """Freshness by cluster, in the order of the configuration."""
         return self.facts.statuses() if self.facts is not None else {}
+
+    def origins(self) -> Mapping[str, Origin]:
+        """Where each cluster's facts come from."""
+        return self.facts.origins() if self.facts is not None else {}
+
+    def accept_removals(self, cluster: str, author: str) -> Held | None:
+        """What that cluster no longer says is really gone."""
+        held = self.facts.accept_removals(cluster) if self.facts is not None else None
+        if held is not None:
+            message = f"{held.addresses} addresses that vanished are taken away, as {author} said"
+            self.journal.add(Kind.REMOVALS_ACCEPTED, f"Cluster {cluster}", message)
+        return held
 
     def worth_telling(self) -> list[SourceStatus]:
         """Freshness of the sources; without those that only just start and are not in trouble."""

@@ -15,12 +15,13 @@ from .admin_server import AdminServer
 from .config import LISTENERS, Config, ConfigError
 from .config_address import UNIX, is_loopback
 from .metrics import Metrics
-from .run_listen import bound, listen
+from .run_listen import bound, listen, listen_privately
 from .run_replica import RunningReplica
 
 if TYPE_CHECKING:
     from tideover_identity.files import TlsFiles
 
+LONGEST_SOCKET = 107
 GRACE_S = 3.0  # how long streams and calls may take to end by themselves; most take milliseconds
 
 
@@ -50,6 +51,21 @@ class Servers:
         self.addresses["admin"] = listen(
             config, "admin", lambda address: self._admin.add_port(address, admin)
         )
+
+        if admin is not None or not config.listen.admin.startswith(UNIX):
+            self._take_socket()
+
+    def _take_socket(self) -> None:
+        """Besides TCP, a socket in `state` for the local user only: there is always a way to write."""
+        path = (self._config.state / "admin.sock").absolute()
+        if len(str(path).encode()) > LONGEST_SOCKET:
+            log = structlog.get_logger()
+            log.warning("NoAdminSocket", message=f"{path} is too long for a Unix socket; nobody may write")
+            return
+        try:
+            listen_privately(path, lambda: self._admin.add_port(f"{UNIX}{path}"))
+        except OSError as error:
+            structlog.get_logger().warning("NoAdminSocket", message=f"{path}: {error}; nobody may write")
 
     async def start(self) -> None:
         """Serve, clients first."""

@@ -9,59 +9,19 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, cast
 
 import structlog
 
 from tideover_core.guard import Held
 from tideover_core.latest import Latest
-from tideover_core.model import ClusterFacts, Locality, Problem, SourceStatus
+from tideover_core.model import ClusterFacts, Problem, SourceStatus
 from tideover_discovery.watch import Source
 
 from .config import Cluster, Config
+from .replica import Origin
+from .run_rows import Row, guarded, origin
 
 RESTART_AFTER_S = 1.0
-
-
-class Placed(Protocol):
-    """A place: what is configured, or a Locality."""
-
-    @property
-    def region(self) -> str: ...  # noqa: D102
-    @property
-    def zone(self) -> str: ...  # noqa: D102
-    @property
-    def subzone(self) -> str: ...  # noqa: D102
-
-
-class Row(Protocol):
-    """A cluster to have: of the configuration, or registered. A frozen value: rows that are equal are the
-    same source."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
-
-    @property
-    def network(self) -> str:
-        """The network of its pods."""
-        ...
-
-    @property
-    def locality(self) -> Placed:
-        """Where it is, for what does not say it itself."""
-        ...
-
-
-class Guarded(Protocol):
-    """A source whose facts are guarded against mass removal (`core/guard.py`)."""
-
-    held: Latest[Held | None]
-
-    def accept_removals(self) -> None:
-        """What is held back is really gone."""
-        ...
 
 
 Opened = Callable[[Row, ClusterFacts | None], Source]
@@ -169,16 +129,16 @@ class Sources:
         watched = self._watched.get(name)
         return watched.source if watched is not None else None
 
-    def held(self) -> dict[str, Held]:
-        """What is held back of which clusters."""
-        guards = {name: _guarded(watched.source) for name, watched in self._watched.items()}
+    def origins(self) -> dict[str, Origin]:
+        """Where each cluster's facts come from, and what is held back of it."""
         return {
-            name: now for name, source in guards.items() if source is not None and (now := source.held.value)
+            name: origin(watched.cluster, watched.source, time.time() - time.monotonic())
+            for name, watched in self._watched.items()
         }
 
     def accept_removals(self, name: str) -> Held | None:
         """An operator says that what this cluster no longer says is gone; what was held of it."""
-        source = _guarded(self.source(name))
+        source = guarded(self.source(name))
         before = source.held.value if source is not None else None
         if source is not None and before is not None:
             source.accept_removals()
@@ -217,7 +177,7 @@ class Sources:
             self._tasks.create_task(self._follow(watched, watched.source.facts), name=f"facts {name}"),
             self._tasks.create_task(self._follow(watched, watched.source.status), name=f"status {name}"),
         ]
-        if (source := _guarded(watched.source)) is not None:
+        if (source := guarded(watched.source)) is not None:
             watched.tasks.append(
                 self._tasks.create_task(self._follow(watched, source.held), name=f"held {name}")
             )
@@ -255,10 +215,6 @@ class Sources:
             await asyncio.sleep(RESTART_AFTER_S)
 
 
-def _guarded(source: Source | None) -> Guarded | None:
-    return cast(Guarded, source) if hasattr(source, "accept_removals") else None
-
-
 def _status(watched: _Watched) -> SourceStatus:
     status = watched.source.status.value
     if watched.failure and status.stale_since_s is None:
@@ -294,8 +250,3 @@ def _at_home(facts: ClusterFacts, cluster: Row) -> ClusterFacts:
 def _cancel(watched: _Watched) -> None:
     for task in watched.tasks:
         task.cancel()
-
-
-def locality(cluster: Row) -> Locality:
-    """The place of a cluster."""
-    return Locality(cluster.locality.region, cluster.locality.zone, cluster.locality.subzone)

@@ -8,18 +8,20 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
 from tideover_core import presence
+from tideover_core.leaving import Leaving
 from tideover_core.model import ClusterFacts, Problem
+from tideover_core.overview import PlaceHealth
 from tideover_core.world import Mesh, Sameness, World, merge
 from tideover_xds.border import Changes
 from tideover_xds.cache import Cache
 
 from .config import Config
-from .failing import NOTHING, failing
+from .failing import NOTHING, PlaceName, failing
 from .metrics import Gauges, Metrics
 from .run_policies import STATE_NAME, PolicyWatch
 from .run_replica import RunningReplica
@@ -28,6 +30,7 @@ from .run_sources import Sources
 TELL_AFTER_S = 0.02
 SETTLE_S = 2.0
 Touch = Callable[[Changes | None], None]
+Failed = Callable[[Mapping[PlaceName, PlaceHealth]], None]
 Keep = Callable[[dict[str, ClusterFacts], presence.History], None]
 
 
@@ -45,6 +48,9 @@ class WorldKeeper:
         self.touch: Touch = lambda changes: None
         self.keep: Keep = lambda facts, history: None
         self.history = presence.History()
+        self.leaving: Callable[[], Mapping[str, Leaving]] = dict
+        self.registered: Callable[[], bool] = lambda: True  # all registered clusters are known
+        self.failing: Failed = lambda places: None
         self._config = config
         self._replica = replica
         self._metrics = metrics
@@ -114,6 +120,7 @@ class WorldKeeper:
             root_namespace=self._config.root_namespace,
             destination_rules=policies.value.destination_rules,
             failover_policies=policies.value.failover_policies,
+            leaving=self.leaving(),
         )
         # what nobody is known to keep at home must not leave in the moment before the policies are read
         served = facts.values() if policies.known or policies.heard or self._settled else ()
@@ -132,7 +139,7 @@ class WorldKeeper:
         at once; that moment is worth waiting for, before anything is removed. Of no cluster nothing is known.
         """
         self._settled = self._settled or (sources.heard and policies.heard)
-        return policies.known and sources.known and self._settled
+        return policies.known and sources.known and self.registered() and self._settled
 
     async def settle(self) -> None:
         """What has not been looked at by then is taken as the snapshot knows it."""
@@ -154,5 +161,8 @@ class WorldKeeper:
         self._failing = failing(replica.world.value, self._failing)
         self._gauges.services_failing_over = self._failing.service_count
         replica.journal.sources(replica.worth_telling())
+        origins = replica.origins().items()
+        replica.journal.held({name: one.held for name, one in origins if one.held is not None})
         replica.journal.problems(replica.problems())
         replica.journal.failing(self._failing.places)
+        self.failing(self._failing.places)

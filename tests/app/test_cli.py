@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ from support.tideover import TIDEOVER, command
 from support.wait import until
 from tideover_app.cli.program import program, run
 from tideover_app.demo import DemoOptions
-from tideover_app.replica import Readiness
+from tideover_app.replica import Origin, Readiness
+from tideover_core.guard import Held
 from tideover_core.latest import Latest
 from tideover_core.model import Problem, SourceStatus
+from tideover_proto.admin.v1 import admin_pb2 as pb
+from tideover_proto.admin.v1 import admin_pb2_grpc
 
 READING = [
     ["status"],
@@ -76,7 +80,7 @@ async def test_status_says_what_fails_over_and_why(
     code, out, _ = await answered(capsys, replica, "status")
     assert code == 0
     lines = out.splitlines()
-    assert ["paris", "default", "eu-west//", "2", "3", "1", "fresh"] in words(out)
+    assert ["paris", "default", "eu-west//", "2", "3", "1", "manifests", "fresh"] in words(out)
     (stale,) = [line for line in lines if line.startswith("dublin")]
     assert "stale for" in stale
     assert stale.rstrip().endswith(": the folder is gone")
@@ -92,6 +96,64 @@ async def test_status_says_when_nothing_fails_over(
 ) -> None:
     replica.world = Latest(two_clusters(paris_ready=(True, True)))
     assert "nothing is failing over" in (await answered(capsys, replica, "status"))[1]
+
+
+HELD = Held(8, 10, 2, time.time() - 5, time.time() + 25)
+
+
+async def test_status_says_where_facts_come_from_and_what_is_held(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica
+) -> None:
+    replica.origin = {
+        "paris": Origin("kubeconfig", "https://paris:6443", HELD),
+        "dublin": Origin("inCluster"),
+    }
+    _, out, _ = await answered(capsys, replica, "status")
+    (paris,) = [line for line in out.splitlines() if line.startswith("paris")]
+    assert "  https://paris:6443  fresh; 8 of 10 addresses vanished at once and are held, looked at" in paris
+    (dublin,) = [line for line in out.splitlines() if line.startswith("dublin")]
+    assert "  inCluster           stale for " in dublin
+    _, out, _ = await answered(capsys, replica, "status", "-o", "json")
+    held = json.loads(out)["clusters"][0]["held"]
+    assert (held["addresses"], held["of"], held["services"]) == (8, 10, 2)
+
+
+async def test_removals_are_accepted_on_the_unix_socket_and_not_over_plain_tcp(
+    capsys: pytest.CaptureFixture[str], replica: FakeReplica, tmp_path: Path
+) -> None:
+    replica.origin = {"paris": Origin("kubeconfig", "https://paris:6443", HELD)}
+    code, out, err = await answered(capsys, replica, "cluster", "accept", "paris")
+    assert (code, out, replica.accepted) == (1, "", [])
+    assert "plain TCP may not: set `listen.admin: unix:/path`, or set `tls` with `clientCA`" in err
+    address = f"unix:{tmp_path}/a"
+
+    async def accept(*arguments: str) -> tuple[int, str, str]:
+        code = await asyncio.to_thread(run, ["cluster", "accept", *arguments, "--server", address])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    async with serving(replica, address):
+        assert await accept("paris") == (0, "8 addresses that vanished from paris are taken away\n", "")
+        assert replica.accepted == [("paris", "local user")]
+        assert await accept("paris") == (1, "", "tideover: nothing of cluster 'paris' is held back\n")
+        code, _, err = await accept("pariss")
+        assert (code, err) == (1, "tideover: there is no cluster 'pariss'; did you mean paris?\n")
+
+
+async def test_removals_are_accepted_with_a_client_certificate_in_its_name(replica: FakeReplica) -> None:
+    authority = Authority()
+    ours, theirs = authority.issue("tideover"), authority.issue("operator")
+    secure = grpc.ssl_server_credentials([(ours.key, ours.cert)], authority.pem, require_client_auth=True)
+    replica.origin = {"paris": Origin("kubeconfig", "", HELD)}
+    trust = grpc.ssl_channel_credentials(authority.pem, theirs.key, theirs.cert)
+    options = [("grpc.ssl_target_name_override", "tideover.test")]
+    async with (
+        serving(replica, credentials=secure) as address,
+        grpc.aio.secure_channel(address, trust, options) as channel,
+    ):
+        stub = admin_pb2_grpc.AdminStub(channel)
+        await stub.AcceptRemovals(pb.AcceptRemovalsRequest(cluster="paris"))
+    assert replica.accepted == [("paris", "operator")]
 
 
 async def test_services_are_one_a_line(capsys: pytest.CaptureFixture[str], replica: FakeReplica) -> None:
@@ -412,7 +474,7 @@ def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_command_has_a_summary() -> None:
     commands = [*program.registered_commands, *program.registered_groups]
-    assert len(commands) == 12
+    assert len(commands) == 13
     assert all(c.help or c.callback is None or c.callback.__doc__ for c in commands)
 
 

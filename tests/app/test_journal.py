@@ -8,6 +8,7 @@ from tideover_app import journal as journals
 from tideover_app.failing import NOTHING, failing
 from tideover_app.journal import Journal
 from tideover_app.replica import Happening, Kind
+from tideover_core.guard import Held
 from tideover_core.model import (
     ClusterFacts,
     Endpoint,
@@ -84,6 +85,17 @@ def test_sources_that_become_stale_or_fresh_are_told_and_a_new_reason_too(told: 
     assert told.news() == [("SourceStale", "Cluster paris")]
     told.journal.sources([fresh])
     assert told.news() == [("SourceFresh", "Cluster paris")]
+
+
+def test_what_is_held_back_is_told_when_it_begins_grows_and_ends(told: Told) -> None:
+    for count in (8, 8, 5, 9):
+        told.journal.held({"paris": Held(count, 10, 2, 5.0, 35.0)})
+    told.journal.held({})
+    assert [(h.kind, h.message.partition(" ")[0]) for h in told.lines] == [
+        (Kind.REMOVALS_HELD, "8"),
+        (Kind.REMOVALS_HELD, "9"),
+        (Kind.REMOVALS_OVER, "nothing"),
+    ]
 
 
 def test_a_stale_source_that_is_no_longer_configured_is_not_called_fresh(told: Told) -> None:

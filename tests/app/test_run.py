@@ -76,7 +76,7 @@ async def test_metrics_say_what_is_there(setup: Setup) -> None:
         wanted = [
             'tideover_endpoints{cluster="dublin",condition="ready"} 1.0',
             'tideover_endpoints{cluster="paris",condition="ready"} 3.0',
-            'tideover_source_stale_seconds{cluster="paris"} 0.0',
+            'tideover_cluster_stale_seconds{cluster="paris"} 0.0',
             'tideover_xds_responses_total{result="accepted",type="Cluster"} 1.0',
             "tideover_xds_streams 1.0",
             "tideover_services_failing_over 1.0",

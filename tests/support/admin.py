@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import grpc
 
 from tideover_app.admin_server import AdminServer
-from tideover_app.replica import Connected, Happening, Kind, Readiness
+from tideover_app.replica import Connected, Happening, Kind, Origin, Readiness
+from tideover_core.guard import Held
 from tideover_core.latest import Latest
 from tideover_core.model import (
     ClusterFacts,
@@ -97,10 +98,21 @@ class FakeReplica:
     freshness: Mapping[str, SourceStatus] = field(
         default_factory=lambda: {name: SourceStatus(name, known=True) for name in ("paris", "dublin")}
     )
+    origin: Mapping[str, Origin] = field(default_factory=dict)
+    accepted: list[tuple[str, str]] = field(default_factory=list)
     is_ready: Readiness = field(default_factory=lambda: Readiness(True))
 
     def sources(self) -> Mapping[str, SourceStatus]:
         return self.freshness
+
+    def origins(self) -> Mapping[str, Origin]:
+        return self.origin
+
+    def accept_removals(self, cluster: str, author: str) -> Held | None:
+        before = self.origin.get(cluster, Origin())
+        self.accepted.append((cluster, author))
+        self.origin = {**self.origin, cluster: replace(before, held=None)}
+        return before.held
 
     def problems(self) -> Sequence[Problem]:
         return self.refused

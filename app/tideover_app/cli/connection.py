@@ -64,6 +64,8 @@ def failure(error: grpc.RpcError, server: str) -> Failure:
     code, details = error.code(), error.details() or ""
     if code == grpc.StatusCode.NOT_FOUND:
         return Failure(Code.NO, details)
+    if code in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.PERMISSION_DENIED):
+        return Failure(Code.NO, details)
     if code == grpc.StatusCode.INVALID_ARGUMENT:
         return wrong_use(details)
     if code == grpc.StatusCode.UNAVAILABLE:

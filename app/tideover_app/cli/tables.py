@@ -28,11 +28,11 @@ def status(answer: Document, now_s: float, *, fold: bool = False) -> RenderableT
             fold=fold,
         ),
         rows(
-            ("CLUSTER", "NETWORK", "LOCALITY", "SERVICES", "ENDPOINTS", "READY", "KNOWN"),
+            ("CLUSTER", "NETWORK", "LOCALITY", "SERVICES", "ENDPOINTS", "READY", "SOURCE", "KNOWN"),
             (
                 [
                     c["name"], c["network"] or "-", _place(c["locality"]), c["services"], c["endpoints"],
-                    c["readyEndpoints"], _freshness(c, now_s),
+                    c["readyEndpoints"], c["server"] or c["source"], _freshness(c, now_s),
                 ]
                 for c in answer["clusters"]
             ),
@@ -193,9 +193,26 @@ def _freshness(cluster: Document, now_s: float) -> Text:
     reason = f": {cluster['reason']}" if cluster["reason"] else ""
     if not cluster["known"]:
         return Text("not yet" + reason, style=_BAD)
+    held = _held(cluster.get("held"), now_s)
     if cluster.get("staleSince") is None:
-        return Text("fresh", style=_FINE)
-    return Text(f"stale for {_ago(cluster['staleSince'], now_s)}{reason}", style=_BAD)
+        return Text(f"fresh; {held}", style=_BAD) if held else Text("fresh", style=_FINE)
+    stale = f"stale for {_ago(cluster['staleSince'], now_s)}{reason}"
+    return Text(f"{stale}; {held}" if held else stale, style=_BAD)
+
+
+def _held(held: Document | None, now_s: float) -> str:
+    """What is held back of a cluster, and when there is another look."""
+    if not held:
+        return ""
+    in_s = max(0, round(_moment(held["nextLook"]).timestamp() - now_s))
+    again = f"looked at again in {in_s} s" if in_s else "being looked at again"
+    return f"{held['addresses']} of {held['of']} addresses vanished at once and are held, {again}"
+
+
+def accepted(answer: Document) -> RenderableType:
+    """What an operator has accepted."""
+    held = answer["accepted"]
+    return Text(f"{held['addresses']} addresses that vanished from {answer['cluster']} are taken away")
 
 
 def _state(endpoint: Document) -> Text:

@@ -9,6 +9,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class AcceptRemovalsRequest(_message.Message):
+    __slots__ = ("cluster",)
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    cluster: str
+    def __init__(self, cluster: _Optional[str] = ...) -> None: ...
+
+class AcceptRemovalsResponse(_message.Message):
+    __slots__ = ("accepted",)
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    accepted: Held
+    def __init__(self, accepted: _Optional[_Union[Held, _Mapping]] = ...) -> None: ...
+
 class GetStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -46,7 +58,7 @@ class Replica(_message.Message):
     def __init__(self, name: _Optional[str] = ..., region: _Optional[str] = ..., version: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready: _Optional[bool] = ..., reasons: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Cluster(_message.Message):
-    __slots__ = ("name", "network", "locality", "known", "stale_since", "reason", "services", "endpoints", "ready_endpoints")
+    __slots__ = ("name", "network", "locality", "known", "stale_since", "reason", "services", "endpoints", "ready_endpoints", "source", "server", "held")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     LOCALITY_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +68,9 @@ class Cluster(_message.Message):
     SERVICES_FIELD_NUMBER: _ClassVar[int]
     ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
     READY_ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     name: str
     network: str
     locality: str
@@ -65,7 +80,24 @@ class Cluster(_message.Message):
     services: int
     endpoints: int
     ready_endpoints: int
-    def __init__(self, name: _Optional[str] = ..., network: _Optional[str] = ..., locality: _Optional[str] = ..., known: _Optional[bool] = ..., stale_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., services: _Optional[int] = ..., endpoints: _Optional[int] = ..., ready_endpoints: _Optional[int] = ...) -> None: ...
+    source: str
+    server: str
+    held: Held
+    def __init__(self, name: _Optional[str] = ..., network: _Optional[str] = ..., locality: _Optional[str] = ..., known: _Optional[bool] = ..., stale_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., services: _Optional[int] = ..., endpoints: _Optional[int] = ..., ready_endpoints: _Optional[int] = ..., source: _Optional[str] = ..., server: _Optional[str] = ..., held: _Optional[_Union[Held, _Mapping]] = ...) -> None: ...
+
+class Held(_message.Message):
+    __slots__ = ("addresses", "of", "services", "since", "next_look")
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    OF_FIELD_NUMBER: _ClassVar[int]
+    SERVICES_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_LOOK_FIELD_NUMBER: _ClassVar[int]
+    addresses: int
+    of: int
+    services: int
+    since: _timestamp_pb2.Timestamp
+    next_look: _timestamp_pb2.Timestamp
+    def __init__(self, addresses: _Optional[int] = ..., of: _Optional[int] = ..., services: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_look: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class FailingOver(_message.Message):
     __slots__ = ("service", "port", "cluster", "locality", "healthy", "counted", "leaving_percent", "cause")

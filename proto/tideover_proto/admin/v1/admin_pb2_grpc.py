@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class AdminStub:
-    """Reading only. Errors: NOT_FOUND names the object and those with names like it, INVALID_ARGUMENT
-    says what was malformed.
+    """Errors: NOT_FOUND names the object and those with names like it, INVALID_ARGUMENT says what was
+    malformed. Calls that change something are answered on a Unix socket or with a client certificate, else
+    PERMISSION_DENIED says how.
     """
 
     def __init__(self, channel):
@@ -71,11 +72,17 @@ class AdminStub:
                 request_serializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.Explanation.FromString,
                 _registered_method=True)
+        self.AcceptRemovals = channel.unary_unary(
+                '/tideover.admin.v1.Admin/AcceptRemovals',
+                request_serializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.AcceptRemovalsRequest.SerializeToString,
+                response_deserializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.AcceptRemovalsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
-    """Reading only. Errors: NOT_FOUND names the object and those with names like it, INVALID_ARGUMENT
-    says what was malformed.
+    """Errors: NOT_FOUND names the object and those with names like it, INVALID_ARGUMENT says what was
+    malformed. Calls that change something are answered on a Unix socket or with a client certificate, else
+    PERMISSION_DENIED says how.
     """
 
     def GetStatus(self, request, context):
@@ -127,6 +134,14 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AcceptRemovals(self, request, context):
+        """Writes: what a cluster no longer says, and is held back by the guard, is really gone.
+        FAILED_PRECONDITION: nothing of it is held.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -165,6 +180,11 @@ def add_AdminServicer_to_server(servicer, server):
                     request_deserializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.ExplainRequest.FromString,
                     response_serializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.Explanation.SerializeToString,
             ),
+            'AcceptRemovals': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptRemovals,
+                    request_deserializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.AcceptRemovalsRequest.FromString,
+                    response_serializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.AcceptRemovalsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'tideover.admin.v1.Admin', rpc_method_handlers)
@@ -174,8 +194,9 @@ def add_AdminServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Admin:
-    """Reading only. Errors: NOT_FOUND names the object and those with names like it, INVALID_ARGUMENT
-    says what was malformed.
+    """Errors: NOT_FOUND names the object and those with names like it, INVALID_ARGUMENT says what was
+    malformed. Calls that change something are answered on a Unix socket or with a client certificate, else
+    PERMISSION_DENIED says how.
     """
 
     @staticmethod
@@ -357,6 +378,33 @@ class Admin:
             '/tideover.admin.v1.Admin/Explain',
             tideover__proto_dot_admin_dot_v1_dot_admin__pb2.ExplainRequest.SerializeToString,
             tideover__proto_dot_admin_dot_v1_dot_admin__pb2.Explanation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptRemovals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tideover.admin.v1.Admin/AcceptRemovals',
+            tideover__proto_dot_admin_dot_v1_dot_admin__pb2.AcceptRemovalsRequest.SerializeToString,
+            tideover__proto_dot_admin_dot_v1_dot_admin__pb2.AcceptRemovalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

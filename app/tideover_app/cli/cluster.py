@@ -1,0 +1,34 @@
+"""`tideover cluster`: what an operator does with one of the clusters."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .connection import DEFAULT_SERVER, Server, ask
+from .output import Format, Output, document, show
+
+cluster_commands = typer.Typer(help="Accept what a cluster lost.", no_args_is_help=True)
+
+
+@cluster_commands.command("accept")
+def accept_command(
+    cluster: Annotated[str, typer.Argument(metavar="NAME", help="The cluster, as `status` prints it.")],
+    server: Server = DEFAULT_SERVER,
+    output: Output = Format.TABLE,
+) -> None:
+    """What vanished from a cluster at once and is held back is really gone.
+
+    Asks for the Unix socket of the control plane (--server unix:/path) or a client certificate."""
+    from tideover_proto.admin.v1 import admin_pb2 as pb
+
+    from . import tables
+
+    answer = ask(server, lambda stub: stub.AcceptRemovals, pb.AcceptRemovalsRequest(cluster=cluster))
+    show({"cluster": cluster, **document(answer)}, output, tables.accepted)
+
+
+def add_to(program: typer.Typer) -> None:
+    """Make these commands of `program`."""
+    program.add_typer(cluster_commands, name="cluster")

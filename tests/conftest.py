@@ -12,7 +12,7 @@ pytest_plugins = ["support.apiserver.fixtures"]
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_left_running() -> Iterator[None]:
-    """Processes that a test file started and did not stop fail its last test; API servers that tests share stay."""
+    """Processes that a test file left fail its last test; API servers that tests share stay."""
     before = set(psutil.Process().children(recursive=True))
     yield
     from support.apiserver.fixtures import shared_pids  # a plugin: pytest imports it first

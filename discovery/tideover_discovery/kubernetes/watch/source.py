@@ -57,6 +57,7 @@ class KubernetesSource:
         removal_hold_s: float = HOLD_S,
     ) -> None:
         self.cluster = cluster
+        self.access = access
         self.api = Api(access, name=cluster)
         self._clock = clock
         self._ground = Ground(cluster, network, locality, allow_loopback)

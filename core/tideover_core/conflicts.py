@@ -25,7 +25,7 @@ def conflicts_of_services(
         kept.setdefault(problem.object, []).append(problem)
     found: list[Problem] = []
     for key, service in services.items():
-        if len(service.parts) < 2 and not any(part.contested for part in service.parts):
+        if len(service.parts) < 2 and not (service.parts and service.parts[0].contested):
             continue
         if known.get(key) is service:
             found += kept.get(f"Service {key}", []) if kept else []

@@ -246,21 +246,26 @@ def _touched(
     if mesh.sameness is not before.sameness:
         return {key for facts in (*clusters.values(), *before.clusters.values()) for key in facts.services}
     touched: set[ServiceKey] = {key for name, key in presences if name in clusters}
-    touched |= {
-        key for key, service in before.services.items() if any(part.presence for part in service.parts)
-    }
+    touched |= {key for key, service in before.services.items() for part in service.parts if part.presence}
     nothing = ClusterFacts("", "", Locality())
     for name in clusters.keys() | before.clusters.keys():
         old, new = before.clusters.get(name, nothing), clusters.get(name, nothing)
-        if old.services is not new.services:
-            both = old.services.keys() | new.services.keys()
-            touched |= {key for key in both if old.services.get(key) is not new.services.get(key)}
+        touched |= differing(old.services, new.services)
         if old.exports is not new.exports:
             either = old.exports.keys() | new.exports.keys()
             touched |= {key for key in either if old.exports.get(key) != new.exports.get(key)}
         if before.leaving.get(name) != mesh.leaving.get(name):
             touched |= new.services.keys()
     return touched
+
+
+def differing(old: Mapping[K, V], new: Mapping[K, V]) -> set[K]:
+    """The keys whose values are not the same object, or that only one has."""
+    if old is new:
+        return set()
+    if len(old) == len(new) and all(map(is_, old, new)):  # as nearly always; hashing 2,000 keys costs more
+        return {key for key, was, now in zip(new, old.values(), new.values(), strict=True) if was is not now}
+    return {key for key in old.keys() | new.keys() if old.get(key) is not new.get(key)}
 
 
 def _service(key: ServiceKey, parts: list[Part], before: Service | None) -> Service:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from tideover_core.model import ClusterFacts, ServiceKey
 from tideover_core.names import wire_name
 from tideover_core.policy import DestinationRule, FailoverPolicy
-from tideover_core.world import Part, Service, World
+from tideover_core.world import Part, Service, World, differing
 from tideover_wire.resource import TypeUrl
 
 from .resources.hosts import every_host, qualified, written
@@ -75,13 +75,11 @@ def names(
 
 def _services(old: World, new: World) -> tuple[frozenset[ServiceKey], Mapping[ServiceKey, frozenset[int]]]:
     """(services whose shape changed, others with the ports of which endpoints did)."""
-    shaped = set(old.services.keys() ^ new.services.keys())
+    shaped: set[ServiceKey] = set()
     facts: dict[ServiceKey, frozenset[int]] = {}
-    for key, service in new.services.items():
-        before = old.services.get(key)
-        if before is service or before is None:
-            continue
-        if _shape(before) == _shape(service):
+    for key in differing(old.services, new.services):
+        before, service = old.services.get(key), new.services.get(key)
+        if before is not None and service is not None and _shape(before) == _shape(service):
             facts[key] = _ports_with_changes(before, service)
         else:
             shaped.add(key)

@@ -1,8 +1,8 @@
 """The servers that the tests run: kube-apiserver, etcd and a few controllers, built once and kept.
 
 No package registry ships them; they build from their Go modules (`go/`). `python -m support.apiserver`,
-as `make test` calls it, shows how far it is. Only the binaries stay: `~/.cache/tideover/apiserver-KEY`, where KEY
-changes with the modules' versions.
+as `make test` calls it, shows how far it is. Only the binaries stay, in `~/.cache/tideover/apiserver-KEY`:
+KEY changes with the modules' versions.
 """
 
 from __future__ import annotations

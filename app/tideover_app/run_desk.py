@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -61,7 +61,7 @@ class Desk:
         *,
         world: Latest[World],
         writers: Sequence[Writer],
-        works: Sequence[Callable[[Api], Awaitable[None]]] = (),
+        works: Sequence[Callable[[Api], Coroutine[Any, Any, None]]] = (),
         tally: Tally,
         noted: Noted,
     ) -> None:
@@ -110,13 +110,10 @@ class Desk:
         self._say(f"the Lease in {self._cluster} is held: conditions and Events are written from here")
         async with asyncio.TaskGroup() as tasks:
             for work in self._works:
-                tasks.create_task(self._keep(work), name=f"{self._cluster} {work}")
+                tasks.create_task(work(self._api), name=f"{self._cluster} work")
             scribe = Scribe(self._api, self._lease, self._cluster, self._writers)
             scribe.tally, scribe.noted = self._tally, self._noted
             tasks.create_task(scribe.run(self._world), name=f"{self._cluster} conditions")
-
-    async def _keep(self, work: Callable[[Api], Awaitable[None]]) -> None:
-        await work(self._api)
 
     async def _tell_of_lease(self) -> None:
         problem = self._lease.problem

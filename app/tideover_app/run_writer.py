@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tideover_core.latest import Latest
 from tideover_core.model import Problem
 from tideover_core.overview import PlaceHealth
+from tideover_core.world import Sameness
+from tideover_discovery.kubernetes.service_imports import Shared, shared
 
 from .config import Config
 from .failing import PlaceName
@@ -22,10 +26,14 @@ from .run_replica import RunningReplica
 from .run_sources import Sources
 
 if TYPE_CHECKING:
+    from tideover_discovery.kubernetes.client import Api
+    from tideover_discovery.kubernetes.writes import Write
+
     from .run_desk import Desk, Tally
 
 LOOK_EVERY_S = 1.0
 RESTART_AFTER_S = 5.0
+SHARE_EVERY_S = 0.1
 
 
 class Writers(Collector):
@@ -42,16 +50,43 @@ class Writers(Collector):
         self._tallies: dict[str, Tally] = {}
         self._troubles: dict[str, dict[str, str]] = {}
         self._places: Mapping[PlaceName, PlaceHealth] = {}
+        self._shared: Latest[Shared | None] = Latest(None)
 
     async def run(self) -> None:
         """Have a desk for every live cluster, until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._share(), name="what clusters export")
                 while True:
                     await self._exchange(tasks)
                     await asyncio.sleep(LOOK_EVERY_S)
         finally:
             self._desks.clear()
+
+    async def _share(self) -> None:
+        """What clusters export, while that decides which services are one."""
+        worlds = self._replica.world
+        while True:
+            version, world = worlds.version, worlds.value
+            exported = world.sameness is Sameness.EXPORTED
+            self._shared.set(shared(world, self._shared.value) if exported else None)
+            await asyncio.sleep(SHARE_EVERY_S)
+            await worlds.after(version)
+
+    async def _multi_cluster(self, name: str, api: Api) -> None:
+        """Keep the ServiceImports of a cluster, and the conditions of its ServiceExports."""
+        from tideover_discovery.kubernetes.watch.multi_cluster import MultiCluster
+
+        tally = self._tallies[name]
+
+        def told(write: Write, trouble: str) -> None:
+            tally.failed += bool(trouble)
+            tally.written += not trouble
+            self._note(name, "ServiceImports and ServiceExports", trouble)
+
+        while self._shared.value is None:
+            await self._shared.after(self._shared.version)
+        await MultiCluster(name, api, self._shared, told).run()
 
     def failing(self, places: Mapping[PlaceName, PlaceHealth]) -> None:
         """What fails over now."""
@@ -89,8 +124,9 @@ class Writers(Collector):
             self._config.name,
             world=self._replica.world,
             writers=(PolicyStatus(self._config.name, self._replica.fleet.acknowledged), OrderStatus()),
+            works=(partial(self._multi_cluster, name),),
             tally=self._tallies.setdefault(name, Tally()),
-            noted=lambda what, trouble: self._note(name, what, trouble),
+            noted=partial(self._note, name),
         )
         desk.events.places(self._of(name))
         self._desks[name] = (access, desk, tasks.create_task(self._keep(name, desk), name=f"writing {name}"))

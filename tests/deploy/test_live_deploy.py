@@ -106,7 +106,8 @@ MAY = [
     ("patch", "tideover.dev/trafficorders/status", "shop"),
     ("patch", "multicluster.x-k8s.io/serviceexports/status", "shop"),
     ("create", "multicluster.x-k8s.io/serviceimports", "shop"),
-    ("create", "/events", "shop"),
+    ("create", "events.k8s.io/events", "shop"),
+    ("patch", "events.k8s.io/events", "shop"),
     ("create", "coordination.k8s.io/leases", SYSTEM),
 ]
 MAY_NOT = [

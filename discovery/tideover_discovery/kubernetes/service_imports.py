@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -34,27 +34,32 @@ _MOST_ANNOTATIONS = 128 << 10  # bytes; the API server takes twice as many of al
 class Shared:
     """What all clusters export, by service, and what it comes to; None: nothing that can be exported.
 
-    `members`: clusters whose exports are known. `complete`: they are all there are.
+    `by_cluster`: the exports of each cluster that is known. `complete`: they are all there are.
     """
 
     exports: Mapping[ServiceKey, Mapping[str, Export]] = field(default_factory=dict)
     merged: Mapping[ServiceKey, Merged | None] = field(default_factory=dict)
-    members: frozenset[str] = frozenset()
+    by_cluster: Mapping[str, Mapping[ServiceKey, Export]] = field(default_factory=dict)
     complete: bool = False
 
 
 def shared(world: World, before: Shared | None = None) -> Shared:
     """What the clusters of a world share; what equals its part of `before` is that part."""
-    exports: dict[ServiceKey, dict[str, Export]] = {}
-    for name, facts in world.clusters.items():
-        for key, export in facts.exports.items():
-            exports.setdefault(key, {})[name] = export
+    by_cluster = {name: facts.exports for name, facts in sorted(world.clusters.items())}
     known = before or Shared()
+    was, now = list(known.by_cluster.items()), list(by_cluster.items())
+    # endpoints change all the time, exports hardly ever
+    if len(was) == len(now) and all(a == b and x is y for (a, x), (b, y) in zip(was, now, strict=True)):
+        return known if known.complete == world.complete else replace(known, complete=world.complete)
+    exports: dict[ServiceKey, dict[str, Export]] = {}
+    for name, said in by_cluster.items():
+        for key, export in said.items():
+            exports.setdefault(key, {})[name] = export
     come_to = {
-        key: known.merged[key] if known.exports.get(key) == said else merged(said)
-        for key, said in exports.items()
+        key: known.merged[key] if known.exports.get(key) == alike else merged(alike)
+        for key, alike in exports.items()
     }
-    return Shared(exports, come_to, frozenset(world.clusters), world.complete)
+    return Shared(exports, come_to, by_cluster, world.complete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ def import_writes(wanted: Shared, seen: Seen) -> Iterator[Write]:
 
 def in_doubt(wanted: Shared, found: Found | None) -> bool:
     """Whether a ServiceImport names a cluster of which nothing is known yet: then it stays as it is."""
-    return not wanted.complete and found is not None and not found.clusters <= wanted.members
+    return not wanted.complete and found is not None and not found.clusters <= wanted.by_cluster.keys()
 
 
 def _one(key: ServiceKey, wanted: Merged | None, found: Found | None, version: str) -> Iterator[Write]:

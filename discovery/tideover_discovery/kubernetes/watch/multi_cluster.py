@@ -18,7 +18,7 @@ from tideover_discovery.kubernetes.multi_cluster import EXPORTS, IMPORTS, NAMESP
 from tideover_discovery.kubernetes.objects import Key
 from tideover_discovery.kubernetes.resources import Resource
 from tideover_discovery.kubernetes.service_imports import Seen, Shared, import_writes
-from tideover_discovery.kubernetes.writes import Write
+from tideover_discovery.kubernetes.writes import Field, Write, undeclared, without
 
 from .reflect import Reflector
 
@@ -47,6 +47,7 @@ class MultiCluster:
         self._namespaces: dict[ServiceKey, Found] = {}
         self._moved = asyncio.Event()
         self._waiting: dict[str, float] = {}  # objects that were written, and until when to leave them
+        self._unknown: set[Field] = set()  # fields that the server's CRDs do not have
         self._backoff = Backoff()
         offers = Offers()
         self._of_imports = self._reflector(IMPORTS, self._imports, offers)
@@ -106,13 +107,17 @@ class MultiCluster:
 
     async def _send(self, write: Write) -> ApiError | None:
         self._waiting[write.object] = time.monotonic() + SEEN_WITHIN_S
+        body = without(write, self._unknown).body
         try:
             await self._api.send(
-                write.method, write.path, write.body, content_type=write.content_type, query=write.query
+                write.method, write.path, body, content_type=write.content_type, query=write.query
             )
         except ApiError as error:
             if error.status == 404 and write.method == "DELETE":
                 return None
+            if more := undeclared(str(error.body.get("message", error.reason))) - self._unknown:
+                self._unknown |= more
+                return await self._send(write)
             self._logged(write, error.reason)
             # 409: someone else was quicker; the watch brings what they wrote
             wait_s = 1.0 if error.status == 409 else TRY_AGAIN_S

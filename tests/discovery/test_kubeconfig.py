@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from support.certificates import Authority
+from support.wait import until
 from tideover_discovery.kubernetes.client import BadKubeconfig, InCluster, KubeconfigFile, KubeconfigText
 from tideover_discovery.kubernetes.client import access as access_module
 
@@ -217,6 +218,28 @@ async def test_a_plug_in_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "kubeconfig").write_text(config({"exec": plugin(tmp_path, "exec sleep 1000")}))
     with pytest.raises(BadKubeconfig, match="took longer"):
         await KubeconfigFile(tmp_path / "kubeconfig").current()
+
+
+async def test_what_takes_long_to_read_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plug-in that asks somebody, or a file system that hangs."""
+    monkeypatch.setattr(access_module, "PATIENCE_S", 0.1)
+    path, go = tmp_path / "kubeconfig", tmp_path / "go"
+    path.write_text(config())
+    access = KubeconfigFile(path)
+    first = await access.current()
+    body = f"""while ! test -e {go}; do sleep 0.01; done; echo '{{"status":{{"token":"late"}}}}'"""
+    path.write_text(config({"exec": plugin(tmp_path, body)}))
+    assert await access.current() is first
+    assert "not been read" in access.problem
+    go.touch()
+
+    async def renewed() -> bool:
+        return (await access.current()).authorization == "Bearer late"
+
+    await until(renewed)
+    assert access.problem == ""
 
 
 # --- in a pod

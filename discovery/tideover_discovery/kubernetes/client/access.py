@@ -21,14 +21,19 @@ LOOK_EVERY_S = 1.0
 RENEW_BEFORE_S = 60.0
 PLUGIN_EVERY_S = 5.0
 
+# How long a request waits for a look; after that it goes with what was read last
+PATIENCE_S = 5.0
+
 Signature = tuple[tuple[int, ...] | None, ...]
 
 
 class Access(Protocol):
-    """Credentials for one API server. `problem`: what is wrong with their newest version, "" when nothing
-    is; the last good ones are used on."""
+    """Credentials for one API server."""
 
-    problem: str
+    @property
+    def problem(self) -> str:
+        """What is wrong with their newest version, "" when nothing is; the last good ones are used on."""
+        ...
 
     async def current(self, *, again: bool = False) -> Loaded:
         """The credentials now; the same value while nothing changed. `again`: the server refused them, so
@@ -40,38 +45,49 @@ class _Reread:
     """Reads again when one of the files has changed, or when the credentials end."""
 
     def __init__(self, origin: str) -> None:
-        self.problem = ""
+        self._bad = self._late = ""
         self._origin = origin
         self._loaded: Loaded | None = None
         self._seen: Signature | None = None
         self._look_at_s = 0.0
-        self._reading = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def problem(self) -> str:
+        """See `Access`."""
+        return self._late or self._bad
 
     async def current(self, *, again: bool = False) -> Loaded:
-        """See `Access`."""
-        async with self._reading:
-            now = time.monotonic()
-            if self._loaded is not None and not again and now < self._look_at_s:
-                return self._loaded
+        """See `Access`. A look that takes long (a plug-in, a file system that hangs) goes on by itself."""
+        now = time.monotonic()
+        if self._looking is None and (self._loaded is None or again or now >= self._look_at_s):
             self._look_at_s = now + LOOK_EVERY_S
-            try:
-                await self._look(again)
-            except (BadKubeconfig, OSError) as error:
-                text = str(error) if isinstance(error, BadKubeconfig) else _os_text(error)
-                self.problem = f"{self._origin}: {text}"
-            if self._loaded is None:
-                raise BadKubeconfig(self.problem)
-            return self._loaded
+            self._looking = asyncio.create_task(self._look(again), name=f"look at {self._origin}")
+        looking = self._looking
+        if looking is not None:
+            done, _ = await asyncio.wait({looking}, timeout=PATIENCE_S)
+            self._late = "" if done else f"{self._origin}: it has not been read for {PATIENCE_S:g} s"
+            if done:
+                self._looking = None if self._looking is looking else self._looking
+                looking.result()
+        if self._loaded is None:
+            raise BadKubeconfig(self.problem)
+        return self._loaded
 
     async def _look(self, again: bool) -> None:
-        files = self._files()
-        seen = await asyncio.to_thread(_signature, files)
-        if self._loaded is None or seen != self._seen or self._must_renew(again):
+        try:
+            files = self._files()
+            seen = await asyncio.to_thread(_signature, files)
+            if self._loaded is not None and seen == self._seen and not self._must_renew(again):
+                return
             self._seen = seen  # before reading: what changes meanwhile is seen by the next look
             self._loaded = await self._load()
-            self.problem = ""
+            self._bad = ""
             if self._files() != files:  # it names others now: they are read again at the next look
                 self._seen = None
+        except (BadKubeconfig, OSError) as error:
+            text = str(error) if isinstance(error, BadKubeconfig) else _os_text(error)
+            self._bad = f"{self._origin}: {text}"
 
     def _must_renew(self, again: bool) -> bool:
         return False

@@ -28,6 +28,17 @@ subjects: [{kind: ServiceAccount, name: default, namespace: NS}]
 """
 
 
+READ_REQUIRED = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: NS}
+rules:
+  - {apiGroups: [""], resources: [services, pods, nodes, namespaces], verbs: [list, watch]}
+  - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}
+---
+""" + READ_ALL.replace("cluster-admin", "NS").lstrip()
+
+
 def allowed(server: ApiServer, namespace: str) -> str:
     """The token of a service account that may read everything."""
     server.admin.apply(READ_ALL.replace("NS", namespace))
@@ -78,6 +89,21 @@ async def test_one_that_may_read_nothing_says_which_kind_until_it_may(
         await stale(source, "Service: may not be read", "403 Forbidden")
         allowed(paris, namespace)
         await fresh(source)
+
+
+async def test_policies_that_may_not_be_read_are_a_problem_and_hold_nothing_up(
+    paris: ApiServer, namespace: str, tmp_path: Path
+) -> None:
+    await account(paris, namespace)
+    paris.admin.apply(READ_REQUIRED.replace("NS", namespace))
+    token = paris.admin.token(namespace, "default")
+    async with running(access_to(paris, tmp_path, token=token)) as source:
+        await fresh(source)
+
+        def told() -> list[str]:
+            return [p.message for p in source.facts.value.problems] if source.facts.value else []
+
+        await until(lambda: any("FailoverPolicy: may not be read" in text for text in told()), what=told)
 
 
 async def test_a_token_that_rotates_is_used_and_watches_go_on(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from tideover_core.model import ClusterFacts, Problem
 
 if TYPE_CHECKING:
+    from tideover_discovery.kubernetes.client.look import Look
+
     from .config_yaml import Flaw
 
 Document = dict[str, object]
@@ -17,11 +19,12 @@ Document = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A cluster's manifests, or the policies. `facts` is None when they could not be read."""
+    """A cluster, or the policies. `facts` is None when they could not be read; `look`: of a live cluster."""
 
     name: str
     path: str
     facts: ClusterFacts | None
+    look: Look | None = None
 
 
 def checked(
@@ -54,4 +57,24 @@ def _source(source: Source) -> Mapping[str, object]:
         counts["endpoints"] = len(ready_by_key)
         counts["readyEndpoints"] = sum(ready_by_key.values())
         counts["policies"] = len(facts.destination_rules) + len(facts.failover_policies)
-    return {"name": source.name, "manifests": source.path, "readable": facts is not None, **counts}
+    found = {"name": source.name, "manifests": source.path, "readable": facts is not None, **counts}
+    return found | _live(source.look) if source.look is not None else found
+
+
+def _live(look: Look) -> Document:
+    permissions = [
+        {
+            "verb": one.need.verb,
+            "resource": one.need.resource,
+            "namespace": one.need.namespace,
+            "required": one.need.required,
+            "allowed": one.allowed,
+        }
+        for one in look.answers
+    ]
+    return {
+        "server": look.server,
+        "version": look.version,
+        "reachable": not look.trouble,
+        "permissions": permissions,
+    }

@@ -23,7 +23,7 @@ def check_command(config: ConfigFile = DEFAULT_CONFIG, output: Output = Format.T
     """Check the configuration and what it names.
 
     The exit code is 0 when the control plane would run with it, though objects may be refused one by
-    one; 1 when the file has errors or a source cannot be read.
+    one; 1 when the file has errors, or a source cannot be read or an API server asked.
     """
     from . import tables_check
 
@@ -39,19 +39,23 @@ def _checked(path: Path) -> Document:
         config = load(path)
     except ConfigError as error:
         return checked(str(path), error.flaws, (), ())
+    from .checking_live import facts_of, look_at
     from .offline import SlowOnly, read
 
-    offline = read(config, SlowOnly())
+    live = look_at(config)
+    offline = read(config, SlowOnly(), facts_of(live))
     errors = [*unsupported(config), *_unusable_tls(config)]
     known = {flaw.key for flaw in errors}
     errors += [flaw for flaw in offline.unreadable if flaw.key not in known]
+    errors += [flaw for one in live for flaw in one.flaws]
+    looks = {one.cluster.name: one.look for one in live}
     sources = [
-        Source(one.name, str(one.manifests or ""), offline.world.clusters.get(one.name))
+        Source(one.name, str(one.manifests or ""), offline.world.clusters.get(one.name), looks.get(one.name))
         for one in config.clusters
     ]
     if config.policies is not None:
         sources.append(Source("policies", str(config.policies), offline.policies))
-    problems = offline.problems
+    problems = (*(problem for one in live for problem in one.problems), *offline.problems)
     if not config.clusters:
         problems = (
             Problem("Configuration", "names no cluster", "nobody is sent anything", str(path)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,26 +57,30 @@ def load_config(path: Path, bad_end: Code = Code.WRONG_USE) -> Config:
         raise Failure(bad_end, str(error)) from None
 
 
-def read(config: Config, progress: Progress) -> Offline:
-    """Read every cluster's manifests and the policies. What cannot be read is told, not raised."""
+def read(config: Config, progress: Progress, live: Sequence[ClusterFacts] | None = None) -> Offline:
+    """Read every cluster's manifests and the policies. What cannot be read is told, not raised.
+
+    `live`: what live clusters said, for those who have asked them."""
     collecting = gc.isenabled()
     gc.disable()  # all that is made here is kept: looking for garbage among it only costs time
     try:
-        return _read(config, progress)
+        return _read(config, progress, live)
     finally:
         gc.freeze()
         if collecting:
             gc.enable()
 
 
-def _read(config: Config, progress: Progress) -> Offline:
-    facts: list[ClusterFacts] = []
+def _read(config: Config, progress: Progress, live: Sequence[ClusterFacts] | None) -> Offline:
+    facts: list[ClusterFacts] = list(live or ())
     policies: ClusterFacts | None = None
     unreadable: list[Flaw] = []
     for index, cluster in enumerate(config.clusters):
         if cluster.manifests is None:
+            if live is not None:
+                continue
             key = "kubeconfig" if cluster.kubeconfig else "inCluster"
-            message = f"live API servers cannot be asked yet; give {cluster.name!r} `manifests`, from a dump"
+            message = f"a live cluster is not read here; give {cluster.name!r} `manifests`, from a dump"
             unreadable.append(config.flaw(message, "clusters", index, key))
             continue
         try:

@@ -19,7 +19,7 @@ def check(answer: Document) -> RenderableType:
         line.append(f"{error['key']}: " if error["key"] else "", style="bold default")
         parts.append(line.append(error["message"], style="not bold default"))
     if answer["sources"]:
-        titles = ("SOURCE", "MANIFESTS", "SERVICES", "ENDPOINTS", "READY", "POLICIES", "")
+        titles = ("SOURCE", "FROM", "VERSION", "SERVICES", "ENDPOINTS", "READY", "POLICIES", "")
         parts.append(rows(titles, (_source(source) for source in answer["sources"])))
     if answer["problems"]:
         count = len(answer["problems"])
@@ -37,4 +37,14 @@ def check(answer: Document) -> RenderableType:
 def _source(source: Document) -> list[object]:
     counts = [source[key] for key in ("services", "endpoints", "readyEndpoints", "policies")]
     readable = Text("readable", style="green") if source["readable"] else Text("not readable", style="red")
-    return [source["name"], source["manifests"] or "-", *counts, readable]
+    origin = source["manifests"] or source.get("server") or "-"
+    return [source["name"], origin, source.get("version") or "-", *counts, _may(source, readable)]
+
+
+def _may(source: Document, readable: Text) -> Text:
+    """Of a live cluster, what we may, too."""
+    asked = source.get("permissions")
+    if asked:
+        allowed = sum(one["allowed"] for one in asked)
+        readable.append(f", {allowed} of {len(asked)} permissions", style="default")
+    return readable

@@ -82,7 +82,6 @@ def followed(origin: str = "") -> tuple[Resource[Item], ...]:
         ),
         replace(row("FailoverPolicy", "tideover.dev", "v1alpha1", "failoverpolicies"), required=False),
         replace(row("TrafficOrder", "tideover.dev", "v1alpha1", "trafficorders"), required=False),
-        replace(row("TrafficOrder", "tideover.dev", "v1alpha1", "trafficorders"), required=False),
         replace(
             row("ServiceExport", "multicluster.x-k8s.io", "v1 v1beta1 v1alpha1", "serviceexports"),
             required=False,

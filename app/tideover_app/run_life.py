@@ -18,8 +18,8 @@ from .metrics import Gauges, Metrics
 from .replica import Kind
 from .run_log import start_logging, tell
 from .run_policies import STATE_NAME, PolicyWatch
-from .run_reload import STAYS, ConfigWatch, applied, changed_live, load_again, needs_restart, refused
 from .run_registrations import Registrations
+from .run_reload import STAYS, ConfigWatch, applied, changed_live, load_again, needs_restart, refused
 from .run_replica import RunningReplica
 from .run_rows import Row
 from .run_servers import Servers, warn_of_dangers

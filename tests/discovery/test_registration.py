@@ -1,4 +1,4 @@
-"""Secrets that register clusters, as judged: ours, Istio's, and what is refused in a stranger's kubeconfig."""
+"""Secrets that register clusters: ours, Istio's, and what a stranger's kubeconfig may not say."""
 
 from __future__ import annotations
 
@@ -176,6 +176,13 @@ def test_a_secret_that_turns_bad_keeps_its_last_good_credentials() -> None:
     other = row(origin="b", created="2026-02-01")
     assert settled([bad, other], [row()], (), complete=True).rows == (row(),)
     assert settled([bad, other], (), (), complete=True).rows == (other,)
+
+
+def test_a_cluster_whose_secret_is_gone_leaves_by_one_without_credentials() -> None:
+    mark = Refused("dublin", "b", "it has no data", leaving="now")
+    (kept,) = settled([mark], [row()], (), complete=True).rows
+    assert (kept, kept.leaving) == (row(), "now")
+    assert settled([], [kept], (), complete=True).rows == ()
 
 
 def test_new_credentials_are_another_source_and_leaving_is_not() -> None:

@@ -6,10 +6,16 @@ from typing import Annotated
 
 import typer
 
+from .cluster_join import join_command
+from .cluster_leave import leave_command
+from .cluster_list import list_command
 from .connection import DEFAULT_SERVER, Server, ask
 from .output import Format, Output, document, show
 
-cluster_commands = typer.Typer(help="Accept what a cluster lost.", no_args_is_help=True)
+cluster_commands = typer.Typer(help="Join, leave, list clusters; accept what one lost.", no_args_is_help=True)
+cluster_commands.command("join")(join_command)
+cluster_commands.command("leave")(leave_command)
+cluster_commands.command("list")(list_command)
 
 
 @cluster_commands.command("accept")

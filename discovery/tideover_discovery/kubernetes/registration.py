@@ -61,6 +61,7 @@ class Refused:
     origin: str
     reason: str
     created: str = ""
+    leaving: str = ""  # an operator says that the cluster leaves, whatever became of its Secret
 
     @property
     def age(self) -> tuple[str, str]:
@@ -78,6 +79,7 @@ def registrations(secret: Mapping[str, Any], check: Check) -> tuple[Registration
     """
     metadata = secret.get("metadata") or {}
     labels, data = metadata.get("labels") or {}, secret.get("data") or {}
+    leaving = (metadata.get("annotations") or {}).get(LEAVING) or ""
     origin = f"Secret {metadata.get('namespace', '')}/{metadata.get('name', '')}"
     created = str(metadata.get("creationTimestamp") or "")
     found: list[Registration] = []
@@ -86,7 +88,7 @@ def registrations(secret: Mapping[str, Any], check: Check) -> tuple[Registration
             found.append(_registered(name, content, metadata, check))
         except Refusal as refusal:
             shown = name if _NAME.match(name) else ""
-            found.append(Refused(shown, origin, str(refusal), created))
+            found.append(Refused(shown, origin, str(refusal), created, leaving))
     if not found:
         found.append(Refused("", origin, "it has no data, so it names no cluster", created))
     return tuple(found)

@@ -74,8 +74,8 @@ def _one(
             )
         elif isinstance(one, Registered):
             winner = one
-        elif row is not None and row.origin == one.origin:
-            winner = row
+        elif row is not None and (row.origin == one.origin or one.leaving):
+            winner = replace(row, leaving=one.leaving)
             problems.append(_problem(one, one.reason, STAYS if row.kubeconfig else KNOWN_STAY))
         else:
             problems.append(_problem(one, one.reason, IGNORED))

@@ -43,7 +43,7 @@ class RegistrationWatch:
         offers = Offers()
         for namespace, selector in _places(root_namespace):
             known: dict[Key, Found] = {}
-            resource = Resource[Found](
+            resource: Resource[Found] = Resource(
                 "Secret", "", ("v1",), "secrets", _read, namespace=namespace, selector=selector
             )
             self._secrets.append(known)
@@ -95,7 +95,7 @@ class RegistrationWatch:
                 judged[text] = self._judged[text] if text in self._judged else await _reason(text)
         self._judged = judged
         self.found = tuple(
-            Refused(one.name, one.origin, reason, one.created)
+            Refused(one.name, one.origin, reason, one.created, one.leaving)
             if isinstance(one, Registered) and (reason := judged[one.kubeconfig])
             else one
             for one in everything

@@ -14,11 +14,8 @@ import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tideover_core.latest import Latest
 from tideover_core.model import Problem
 from tideover_core.overview import PlaceHealth
-from tideover_core.world import Sameness
-from tideover_discovery.kubernetes.service_imports import Shared, shared
 
 from .config import Config
 from .failing import PlaceName
@@ -26,14 +23,10 @@ from .run_replica import RunningReplica
 from .run_sources import Sources
 
 if TYPE_CHECKING:
-    from tideover_discovery.kubernetes.client import Api
-    from tideover_discovery.kubernetes.writes import Write
-
-    from .run_desk import Desk, Tally
+    from tideover_discovery.kubernetes.watch.desk import Desk, Office, Tally
 
 LOOK_EVERY_S = 1.0
 RESTART_AFTER_S = 5.0
-SHARE_EVERY_S = 0.1
 
 
 class Writers(Collector):
@@ -50,43 +43,20 @@ class Writers(Collector):
         self._tallies: dict[str, Tally] = {}
         self._troubles: dict[str, dict[str, str]] = {}
         self._places: Mapping[PlaceName, PlaceHealth] = {}
-        self._shared: Latest[Shared | None] = Latest(None)
+        self._office: Office | None = None
+        self._held: set[str] = set()
 
     async def run(self) -> None:
         """Have a desk for every live cluster, until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._share(), name="what clusters export")
                 while True:
                     await self._exchange(tasks)
+                    self._tell_of_leases()
                     await asyncio.sleep(LOOK_EVERY_S)
         finally:
             self._desks.clear()
-
-    async def _share(self) -> None:
-        """What clusters export, while that decides which services are one."""
-        worlds = self._replica.world
-        while True:
-            version, world = worlds.version, worlds.value
-            exported = world.sameness is Sameness.EXPORTED
-            self._shared.set(shared(world, self._shared.value) if exported else None)
-            await asyncio.sleep(SHARE_EVERY_S)
-            await worlds.after(version)
-
-    async def _multi_cluster(self, name: str, api: Api) -> None:
-        """Keep the ServiceImports of a cluster, and the conditions of its ServiceExports."""
-        from tideover_discovery.kubernetes.watch.multi_cluster import MultiCluster
-
-        tally = self._tallies[name]
-
-        def told(write: Write, trouble: str) -> None:
-            tally.failed += bool(trouble)
-            tally.written += not trouble
-            self._note(name, "ServiceImports and ServiceExports", trouble)
-
-        while self._shared.value is None:
-            await self._shared.after(self._shared.version)
-        await MultiCluster(name, api, self._shared, told).run()
+            self._office = None
 
     def failing(self, places: Mapping[PlaceName, PlaceHealth]) -> None:
         """What fails over now."""
@@ -113,23 +83,25 @@ class Writers(Collector):
                 self._open(tasks, name, access)
 
     def _open(self, tasks: asyncio.TaskGroup, name: str, access: Any) -> None:
-        from tideover_discovery.kubernetes.policy_status import OrderStatus, PolicyStatus
+        from tideover_discovery.kubernetes.watch.desk import Desk, Office, Tally  # slow to import
 
-        from .run_desk import Desk, Tally
-
-        desk = Desk(
-            name,
-            access,
-            self._config.root_namespace,
-            self._config.name,
-            world=self._replica.world,
-            writers=(PolicyStatus(self._config.name, self._replica.fleet.acknowledged), OrderStatus()),
-            works=(partial(self._multi_cluster, name),),
-            tally=self._tallies.setdefault(name, Tally()),
-            noted=partial(self._note, name),
-        )
+        if self._office is None:
+            config, replica = self._config, self._replica
+            self._office = Office(
+                config.name, config.root_namespace, replica.world, replica.fleet.acknowledged
+            )
+            tasks.create_task(self._office.run(), name="what clusters export")
+        tally = self._tallies.setdefault(name, Tally())
+        desk = Desk(name, access, self._office, tally, partial(self._note, name))
         desk.events.places(self._of(name))
         self._desks[name] = (access, desk, tasks.create_task(self._keep(name, desk), name=f"writing {name}"))
+
+    def _tell_of_leases(self) -> None:
+        held = {name for name, tally in self._tallies.items() if tally.holds}
+        for name in held ^ self._held:
+            said = "is held: written from here" if name in held else "is not held any more"
+            structlog.get_logger().info("Writing", object=f"Cluster {name}", message=f"the Lease {said}")
+        self._held = held
 
     async def _keep(self, name: str, desk: Desk) -> None:
         """An error of the program in it ends nothing but it, and another desk is opened soon."""

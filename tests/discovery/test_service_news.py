@@ -11,13 +11,13 @@ from typing import Any, cast
 import pytest
 
 from support.wait import holds, until
-from tideover_app import run_events
-from tideover_app.run_events import MOST_WAITING, Count, ServiceEvents
 from tideover_core.latest import Latest
 from tideover_core.model import Locality, ServiceKey
 from tideover_core.overview import PlaceHealth
 from tideover_discovery.kubernetes.client import Api, ApiError
 from tideover_discovery.kubernetes.client.lease import Lease
+from tideover_discovery.kubernetes.watch import service_news
+from tideover_discovery.kubernetes.watch.service_news import MOST_WAITING, Count, ServiceEvents
 
 
 class Server:
@@ -79,8 +79,8 @@ def failing(*names: str) -> list[PlaceHealth]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_events, "EVERY_S", 0.0)
-    monkeypatch.setattr(run_events, "TRY_AGAIN_S", 0.02)
+    monkeypatch.setattr(service_news, "EVERY_S", 0.0)
+    monkeypatch.setattr(service_news, "TRY_AGAIN_S", 0.02)
 
 
 async def test_an_event_says_what_and_of_which_service() -> None:
@@ -128,7 +128,7 @@ async def test_only_the_holder_tells_and_what_another_has_told_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server, lease = Server(), Held(held=False, other="replica-1")
-    monkeypatch.setattr(run_events, "TOLD_BY_OTHERS_S", -1.0)
+    monkeypatch.setattr(service_news, "TOLD_BY_OTHERS_S", -1.0)
     async with telling(server, lease) as (events, count):
         events.places(failing("ratings"))
         await holds(lambda: server.taken == [], 0.1)

@@ -1,4 +1,4 @@
-"""What is written into one live cluster, while its Lease is held here. Nothing that serves waits for it."""
+"""Asks the writers of one cluster what is to be written, and writes it; while its Lease is held."""
 
 from __future__ import annotations
 
@@ -6,27 +6,24 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
-
-import structlog
 
 from tideover_core.latest import Latest
 from tideover_core.world import World
 from tideover_discovery.kubernetes.backoff import Backoff
-from tideover_discovery.kubernetes.client import Access, Api, ApiError
+from tideover_discovery.kubernetes.client import Api, ApiError
 from tideover_discovery.kubernetes.client.lease import Lease
 from tideover_discovery.kubernetes.decoding import make_key
 from tideover_discovery.kubernetes.following import Changed
 from tideover_discovery.kubernetes.objects import Key
-from tideover_discovery.kubernetes.watch.reflect import Reflector
 from tideover_discovery.kubernetes.writes import Write
 from tideover_discovery.kubernetes.writing import Object, Scene, Writer, without_managed_fields
 
-from .run_events import Count, ServiceEvents
+from .reflect import Reflector
+from .service_news import Count
 
 # Between two looks, however much changes; and without any change, as acknowledgements come unannounced
 GAP_S, SOON_S, LOOK_S = 0.5, 1.0, 5.0
@@ -49,92 +46,14 @@ class Tally:
     events: Count = field(default_factory=Count)
 
 
-class Desk:
-    """One cluster. `works` are run while the Lease is held, besides the writers."""
-
-    def __init__(  # noqa: PLR0913 (what one cluster is written by)
-        self,
-        cluster: str,
-        access: Access,
-        namespace: str,
-        holder: str,
-        *,
-        world: Latest[World],
-        writers: Sequence[Writer],
-        works: Sequence[Callable[[Api], Coroutine[Any, Any, None]]] = (),
-        tally: Tally,
-        noted: Noted,
-    ) -> None:
-        self._cluster = cluster
-        self._api = Api(access, name=cluster)
-        self._lease = Lease(self._api, namespace, holder)
-        self._world = world
-        self._writers = writers
-        self._works = works
-        self._tally = tally
-        self._noted = noted
-        self.events = ServiceEvents(holder, tally.events)
-
-    async def run(self) -> None:
-        """Until cancelled; then the Lease is given back."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._lease.run(), name=f"{self._cluster} lease")
-                tasks.create_task(self._tell_of_lease(), name=f"{self._cluster} lease told")
-                tasks.create_task(self.events.run(self._api, self._lease), name=f"{self._cluster} events")
-                await self._tenures()
-        finally:
-            self._tally.holds = False
-            await self._api.close()
-
-    async def _tenures(self) -> None:
-        """Write while the Lease is held, again and again."""
-        held = self._lease.held
-        while True:
-            version = held.version
-            self._tally.holds = held.value
-            tasks: set[asyncio.Future[Any]] = {asyncio.ensure_future(held.after(version))}
-            work = asyncio.create_task(self._tenure()) if held.value else None
-            if work is not None:
-                tasks.add(work)
-            try:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks)
-            if work is not None and not work.cancelled():
-                work.result()  # an error of the program
-
-    async def _tenure(self) -> None:
-        self._say(f"the Lease in {self._cluster} is held: conditions and Events are written from here")
-        async with asyncio.TaskGroup() as tasks:
-            for work in self._works:
-                tasks.create_task(work(self._api), name=f"{self._cluster} work")
-            scribe = Scribe(self._api, self._lease, self._cluster, self._writers)
-            scribe.tally, scribe.noted = self._tally, self._noted
-            tasks.create_task(scribe.run(self._world), name=f"{self._cluster} conditions")
-
-    async def _tell_of_lease(self) -> None:
-        problem = self._lease.problem
-        while True:
-            version = problem.version
-            self._noted("Lease", problem.value)
-            await problem.after(version)
-
-    def _say(self, message: str) -> None:
-        structlog.get_logger().info("Writing", object=f"Cluster {self._cluster}", message=message)
-
-
 class Scribe:
     """Follows what the writers need to know, asks them, and sends what they say; during one tenure."""
 
-    def __init__(self, api: Api, lease: Lease, cluster: str, writers: Sequence[Writer]) -> None:
-        self.tally = Tally()
-        self.noted: Noted = lambda what, trouble: None
+    def __init__(self, api: Api, lease: Lease, writers: Sequence[Writer], tally: Tally, noted: Noted) -> None:
+        self.tally = tally
+        self.noted = noted
         self._api = api
         self._lease = lease
-        self._cluster = cluster
         self._writers = writers
         self._seen: dict[str, dict[Key, Object]] = {}
         self._moved = asyncio.Event()
@@ -151,7 +70,7 @@ class Scribe:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for kind, reflector in self._reflectors.items():
-                tasks.create_task(reflector.run(), name=f"{self._cluster} {kind} (writer)")
+                tasks.create_task(reflector.run(), name=f"{self._api.name} {kind} (writer)")
             tasks.create_task(self._follow(world))
             while True:
                 self._moved.clear()
@@ -211,7 +130,7 @@ class Scribe:
         versions = {one.resource.kind: one.version for one in reflectors if not one.standing.missing}
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         began_s = time.monotonic()
-        for write in writer.writes(Scene(self._cluster, world, self._seen, versions, now)):
+        for write in writer.writes(Scene(self._api.name, world, self._seen, versions, now)):
             if write is not None and self._may(write):
                 if not self._lease.valid:
                     return

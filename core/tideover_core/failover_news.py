@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from tideover_core.model import ServiceKey
-from tideover_core.overview import PlaceHealth
+from .model import ServiceKey
+from .overview import PlaceHealth
 
 QUIET_S = 10.0  # between two pieces of news of one service
 

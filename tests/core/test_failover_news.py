@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tideover_app.failover_news import QUIET_S, Known, Loss, News, heard, losses, next_s
+from tideover_core.failover_news import QUIET_S, Known, Loss, News, heard, losses, next_s
 from tideover_core.model import Locality, ServiceKey
 from tideover_core.overview import PlaceHealth
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import msgspec
 
+from tideover_core.failover_news import Known, Loss, News, heard, losses, next_s
 from tideover_core.overview import PlaceHealth
 from tideover_discovery.kubernetes.client import Api, ApiError
 from tideover_discovery.kubernetes.client.lease import Lease
 from tideover_discovery.kubernetes.service_events import ServiceEvent, counted, made, service_path
-
-from .failover_news import Known, Loss, News, heard, losses, next_s
 
 MOST_WAITING = 500  # pieces of news; the oldest go
 # Another replica that holds the Lease has told what is older; if it died, its Lease runs out within this

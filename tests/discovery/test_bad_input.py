@@ -61,7 +61,7 @@ GOOD: list[dict[str, Any]] = [
             "outlier": {"interval": "1s"},
             "retry": {"attempts": 1},
             "budget": {"maxDrainedPercent": 1},
-            "capacity": {},
+            "capacity": {"requestsPerSecondPerEndpoint": 100},
         },
     },
 ]

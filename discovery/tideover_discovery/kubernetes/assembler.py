@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TypeVar
 
-from tideover_core import policy as core
 from tideover_core.exports import Export
 from tideover_core.model import ClusterFacts, Labels, Locality, Problem, ServiceFacts, ServiceKey
-from tideover_core.orders import TrafficOrder
 
-from .doubt import NO_DOUBTS, Doubts, in_doubt, still, together
+from .doubt import NO_DOUBTS, Doubts, in_doubt, together
 from .endpoints import Around, Frame, Ground, Part, part_of, pod_key
 from .exported import export
 from .listing import Listing, changes
 from .manifest import Item
 from .objects import EndpointSlice, Key, Namespace, Node, Pod, Service, ServiceExport
 from .places import endpoint_locality, node_locality
+from .policy_objects import PolicyObjects
 from .services import frame, service_facts
-
-T = TypeVar("T", Key, ServiceKey)
 
 
 @dataclass(slots=True)
@@ -60,16 +55,6 @@ class _Node:
     slices: set[Key] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class _Policies:
-    """What policy objects mean, by their keys."""
-
-    rules: dict[Key, core.DestinationRule] = field(default_factory=dict)
-    policies: dict[Key, core.FailoverPolicy] = field(default_factory=dict)
-    orders: dict[Key, TrafficOrder] = field(default_factory=dict)
-    unsupported: dict[Key, tuple[Problem, ...]] = field(default_factory=dict)
-
-
 class Assembler:
     """Facts of one cluster, kept up to date.
 
@@ -94,7 +79,7 @@ class Assembler:
         self._pods: dict[Key, _Pod] = {}
         self._nodes: dict[str, _Node] = {}
         self._namespaces: dict[str, Namespace] = {}
-        self._policies = _Policies()
+        self._policies = PolicyObjects()
         self._touched: set[ServiceKey] = set()
         self._problems: dict[ServiceKey, tuple[Problem, ...]] = {}
         self._present: frozenset[ServiceKey] | None = None
@@ -155,7 +140,7 @@ class Assembler:
         elif key.kind == "ServiceExport":
             self._take_export(ServiceKey(key.namespace, key.name), item)
         else:
-            self._take_policy(key, item)
+            self._policies.take(key, item)
 
     def _take_slice(self, key: Key, item: Item | None) -> None:
         old = self._slices.get(key)
@@ -247,24 +232,6 @@ class Assembler:
             self._exported.pop(service, None)
         self._exports_again.add(service)
 
-    def _take_policy(self, key: Key, item: Item | None) -> None:
-        policies = self._policies
-        for known in (policies.rules, policies.policies, policies.orders, policies.unsupported):
-            known.pop(key, None)
-        if item is None:
-            return
-        if isinstance(item.policy, core.DestinationRule):
-            policies.rules[key] = item.policy
-        elif isinstance(item.policy, core.FailoverPolicy):
-            policies.policies[key] = item.policy
-        elif isinstance(item.policy, TrafficOrder):
-            policies.orders[key] = item.policy
-        if item.unsupported:
-            order = isinstance(item.policy, TrafficOrder)
-            consequence = "it is kept and shown" if order else "the rest of the policy applies"
-            told = partial(Problem, str(key), consequence=consequence, where=item.where)
-            policies.unsupported[key] = tuple(told(message=message) for message in item.unsupported)
-
     def _read_again(self, slices: Iterable[Key]) -> None:
         for key in slices:
             there = self._slices[key]
@@ -334,26 +301,22 @@ class Assembler:
         return service_facts(said, parts)
 
     def _publish(self, doubts: Doubts) -> None:
-        before, known = self.facts, self._policies
-        rules = [*known.rules.values(), *still(before.destination_rules, known.rules.values(), doubts)]
-        policies = list(known.policies.values())
-        policies += still(before.failover_policies, policies, doubts)
-        orders = list(known.orders.values())
-        orders += still(before.orders, orders, doubts)
+        before, meant = self.facts, self._policies.meant(self.facts, doubts)
         said = self._with_remembered(doubts)
         unchanged = said is self._told
+        of_services = (problem for key in sorted(self._problems) for problem in self._problems[key])
         facts = ClusterFacts(
             cluster=self._ground.cluster,
             network=self._ground.network,
             locality=self._ground.locality,
             services=before.services if unchanged else said,
-            destination_rules=tuple(sorted(rules, key=core.age)),
-            failover_policies=tuple(sorted(policies, key=core.age)),
-            orders=tuple(sorted(orders, key=core.age)),
+            destination_rules=meant.rules,
+            failover_policies=meant.policies,
+            orders=meant.orders,
             exports=self._exports,
             nodes=self._places,
             node_labels=self._labels,
-            problems=(*doubts.problems, *_in_order(known.unsupported), *_in_order(self._problems)),
+            problems=(*doubts.problems, *self._policies.problems, *of_services),
             generation=before.generation,
         )
         # what was told and is replaced differs: 2,000 services need not be compared to see it
@@ -391,7 +354,3 @@ def _orphan(service: ServiceKey, item: Item) -> Problem:
     name = f"EndpointSlice {service.namespace}/{item.body.metadata.name}"
     called = str(service) if str(service).isascii() else ascii(str(service))  # one may look like another
     return Problem(name, f"its Service {called} does not exist", "ignored", item.where)
-
-
-def _in_order(told: Mapping[T, tuple[Problem, ...]]) -> list[Problem]:
-    return [problem for key in sorted(told) for problem in told[key]]

@@ -82,6 +82,11 @@ def _disputed(
                 yield field.name, older, rule
 
 
+def _oldest(service: Service) -> str:
+    exported = any(part.exported_at for part in service.parts)
+    return "the oldest ServiceExport" if exported else "the oldest Service"
+
+
 def _ports_that_differ(service: Service) -> Iterable[Problem]:
     for port in service.ports:
         spoken = {
@@ -95,7 +100,7 @@ def _ports_that_differ(service: Service) -> Iterable[Problem]:
             yield Problem(
                 f"Service {service.key}",
                 f"port {port.number} is {said}",
-                f"served as {port.protocol.value}, as the oldest Service says, with the endpoints of all",
+                f"served as {port.protocol.value}, as {_oldest(service)} says, with the endpoints of all",
             )
         if 0 < len(spoken) < len(service.parts):
             without = ", ".join(part.cluster for part in service.parts if part.cluster not in spoken)
@@ -111,7 +116,7 @@ def _traffic_distributions(service: Service) -> Iterable[Problem]:
     if len(set(filter(None, said.values()))) > 1:
         each = ", ".join(f"{value} in {cluster}" for cluster, value in said.items() if value)
         yield Problem(
-            f"Service {service.key}", f"trafficDistribution is {each}", "the oldest Service decides"
+            f"Service {service.key}", f"trafficDistribution is {each}", f"{_oldest(service)} decides"
         )
 
 

@@ -78,6 +78,11 @@ class Service:
     parts: tuple[Part, ...]
 
     @property
+    def exported(self) -> bool:
+        """Whether any cluster shares it with the others: only then it has hosts of the cluster set."""
+        return any(part.exported for part in self.parts)
+
+    @property
     def hostnames(self) -> tuple[str, ...]:
         """The pods that have hosts of their own, in any cluster, sorted."""
         named = [part.facts.hostnames for part in self.parts if part.facts.hostnames]

@@ -205,6 +205,42 @@ def test_sameness_exported_marks_what_is_not_exported() -> None:
     }
 
 
+OLD, NEW = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
+EXPORTED = Mesh(sameness=Sameness.EXPORTED)
+
+
+def port_of(protocol: Protocol) -> list[ServicePort]:
+    return [ServicePort(9080, protocol.value, protocol)]
+
+
+def test_with_sameness_exported_the_oldest_export_decides_not_the_oldest_service() -> None:
+    http, tcp = port_of(Protocol.HTTP), port_of(Protocol.TCP)
+    paris = cluster("paris", service(RATINGS, ports=http, created=OLD), exports={RATINGS: Export(NEW)})
+    dublin = cluster("dublin", service(RATINGS, ports=tcp, created=NEW), exports={RATINGS: Export(OLD)})
+    assert merge([paris, dublin], EXPORTED).services[RATINGS].ports == tuple(tcp)
+    assert merge([paris, dublin]).services[RATINGS].ports == tuple(http)
+
+
+def test_what_is_exported_decides_before_what_is_not() -> None:
+    http, tcp = port_of(Protocol.HTTP), port_of(Protocol.TCP)
+    paris = cluster("paris", service(RATINGS, ports=http, created=OLD))
+    dublin = cluster("dublin", service(RATINGS, ports=tcp, created=NEW), exports={RATINGS: Export(NEW)})
+    assert merge([paris, dublin], EXPORTED).services[RATINGS].ports == tuple(tcp)
+
+
+def test_an_export_that_comes_ages_or_goes_changes_just_its_service() -> None:
+    other = ServiceKey("bookinfo", "other")
+    paris = cluster("paris", service(RATINGS), service(other))
+    before = merge([paris], EXPORTED)
+    for exports in ({RATINGS: Export(OLD)}, {RATINGS: Export(NEW)}, {}):
+        paris = replace(paris, exports=exports, generation=paris.generation + 1)
+        now = merge([paris], EXPORTED, previous=before)
+        assert now.services[RATINGS] is not before.services[RATINGS]
+        assert now.services[RATINGS].exported is bool(exports)
+        assert now.services[other] is before.services[other]
+        before = now
+
+
 def test_the_newest_generation_of_a_cluster_counts() -> None:
     new = replace(cluster("paris", service(RATINGS, end("10.0.0.2"))), generation=2)
     old = replace(cluster("paris", service(RATINGS, end("10.0.0.1"))), generation=1)

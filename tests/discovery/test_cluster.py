@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from discovery.worlds import RATINGS, Files, endpoints, facts, said
 from support.manifests import Place, endpoint_slice, namespace, node, pod, service
+from tideover_core.exports import Export
 from tideover_core.model import Protocol, ServiceKey, ServicePort
 from tideover_discovery.kubernetes.endpoints import conditions
 from tideover_discovery.kubernetes.objects import Conditions
@@ -283,7 +284,52 @@ def test_exports() -> None:
         "kind": "ServiceExport",
         "metadata": {"name": "ratings", "namespace": "bookinfo"},
     }
-    assert facts(export).exports.keys() == {RATINGS}
+    assert facts(export).exports == {RATINGS: Export(fault="NoService")}
+    found = facts(export, service("ratings", ports=[{"port": 80}, {"port": 53, "protocol": "UDP"}]))
+    assert found.exports[RATINGS].offered is not None
+    assert [port.number for port in found.exports[RATINGS].offered.ports] == [80, 53]
+
+
+def test_an_export_follows_its_service() -> None:
+    files = Files()
+    export = {
+        "apiVersion": "multicluster.x-k8s.io/v1beta1",
+        "kind": "ServiceExport",
+        "metadata": {"name": "ratings", "namespace": "bookinfo", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"exportedLabels": {"a": "b"}},
+    }
+    faults = []
+    for more in (
+        [],
+        [service("ratings")],
+        [service("ratings", type="ExternalName", externalName="x")],
+        [service("ratings")],
+    ):
+        found = files.say(export, *more).exports[RATINGS]
+        assert (found.created, found.labels) == ("2026-01-01T00:00:00Z", {"a": "b"})
+        assert (found.offered is None) is bool(found.fault)
+        faults.append(found.fault)
+    assert faults == ["NoService", "", "InvalidServiceType", ""]
+    assert files.say(service("ratings")).exports == {}
+
+
+def test_what_other_implementations_imported_is_no_input() -> None:
+    """Their slices and ServiceImports are copies of what other clusters say themselves."""
+    imported = endpoint_slice("ratings", [Place("10.7.0.1")])
+    imported["metadata"]["labels"] = {
+        "multicluster.kubernetes.io/service-name": "ratings",
+        "multicluster.kubernetes.io/source-cluster": "dublin",
+    }
+    imported["metadata"]["name"] = "imported-ratings"
+    circle = {
+        "apiVersion": "multicluster.x-k8s.io/v1beta1",
+        "kind": "ServiceImport",
+        "metadata": {"name": "ratings", "namespace": "bookinfo"},
+        "spec": {"type": "ClusterSetIP", "ports": []},
+    }
+    found = facts(service("ratings"), endpoint_slice("ratings", [Place("10.0.0.1")]), imported, circle)
+    assert [one.address for one in endpoints(found)] == ["10.0.0.1"]
+    assert (found.exports, found.problems) == ({}, ())
 
 
 def test_equal_objects_are_the_same_facts_and_a_change_touches_one_service_only() -> None:

@@ -13,6 +13,7 @@ from .lean import lean
 from .objects import (
     KINDS,
     SERVICE_NAME,
+    SOURCE_CLUSTER,
     AnyObject,
     EndpointSlice,
     Key,
@@ -103,6 +104,8 @@ def _by_kind(raw: Raw | bytes | dict[str, Any], kind: str) -> AnyObject:
 
 def _check_slice(found: EndpointSlice) -> None:
     if not found.service:
+        if SOURCE_CLUSTER in (found.metadata.labels or {}):
+            raise Unread("a slice that another implementation of Multi-Cluster Services imported")
         raise Nameless(f"it names no Service: label {SERVICE_NAME} is missing")
     if found.address_type not in ("IPv4", "IPv6", "FQDN"):
         raise Refusal(f"addressType is {found.address_type!r}, not IPv4, IPv6 or FQDN")

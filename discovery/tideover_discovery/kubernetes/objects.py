@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 from msgspec import Meta, Struct, field
 
 SERVICE_NAME = "kubernetes.io/service-name"
+SOURCE_CLUSTER = "multicluster.kubernetes.io/source-cluster"  # of a slice imported from there
 WEIGHT = "tideover.dev/weight"
 TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
 TOPOLOGY_MODES = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")

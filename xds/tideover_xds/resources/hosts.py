@@ -9,7 +9,8 @@ from typing import NamedTuple
 from tideover_core.model import ServiceKey, ServicePort
 from tideover_core.world import Service
 
-_SUFFIXES = ("", ".svc", ".svc.cluster.local", ".svc.clusterset.local")
+_CLUSTER_SET = ".svc.clusterset.local"
+_SUFFIXES = ("", ".svc", ".svc.cluster.local", _CLUSTER_SET)
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _PLAIN_HTTP_PORT = 80
 
@@ -39,6 +40,11 @@ def pod_hosts(hostname: str, service: ServiceKey) -> tuple[str, ...]:
     """
     known = qualified(service)
     return tuple(f"{hostname}.{host}" for host in (known[1:] if service.namespace == "svc" else known))
+
+
+def answered(service: Service, host: str) -> bool:
+    """Whether a service answers to one of its hosts: those of the cluster set are for what is exported."""
+    return service.exported or not host.partition(":")[0].endswith(_CLUSTER_SET)
 
 
 def usual_port(ports: Sequence[ServicePort]) -> ServicePort | None:

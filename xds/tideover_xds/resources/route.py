@@ -21,7 +21,7 @@ from tideover_core.world import Service
 from tideover_wire.resource import Resource, TypeUrl
 
 from .fields import block, dump, resource, text
-from .hosts import pod_hosts, qualified, usual_port
+from .hosts import answered, pod_hosts, qualified, usual_port
 from .messages import seconds
 from .retry import IDEMPOTENT_METHODS, conditions, retry_policy
 
@@ -75,13 +75,15 @@ def route_table(namespace: str, services: Iterable[tuple[str, ServiceHosts]]) ->
 
 def _virtual_host(service: Service, number: int, retry: Retry) -> VirtualHost:
     ends = _ends(service, number)
-    body = _body(wire_name(service.key, number), qualified(service.key), ends, retry)
+    hosts = [host for host in qualified(service.key) if answered(service, host)]
+    body = _body(wire_name(service.key, number), hosts, ends, retry)
     return VirtualHost(body, b"".join(text(2, service.key.name + end) for end in ends))
 
 
 def _pod_host(service: Service, hostname: str, number: int, retry: Retry) -> VirtualHost:
     name = wire_name(service.key, number, POD + hostname)
-    return VirtualHost(_body(name, pod_hosts(hostname, service.key), _ends(service, number), retry), b"")
+    hosts = [host for host in pod_hosts(hostname, service.key) if answered(service, host)]
+    return VirtualHost(_body(name, hosts, _ends(service, number), retry), b"")
 
 
 def _ends(service: Service, number: int) -> tuple[str, ...]:

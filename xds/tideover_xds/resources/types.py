@@ -21,7 +21,7 @@ from tideover_wire.resource import Resource, TypeUrl
 
 from .cluster import cluster
 from .endpoint import EncodedAssignment, assume_ready, endpoints
-from .hosts import port_of, written
+from .hosts import answered, port_of, written
 from .listener import HTTP_LISTENER, api_listener, http_listener, tcp_listener
 from .route import HTTP_ROUTES
 
@@ -190,7 +190,7 @@ def _grpc_target(reader: Reader, name: str) -> Target | None:
     """The service port that a proxyless client means by `xds:///name`."""
     host = written(name, reader.vantage.namespace)
     service = reader.world.services.get(host.service) if host is not None else None
-    if host is None or service is None:
+    if host is None or service is None or not answered(service, name):
         return None
     port = port_of(service, host.port)
     if port is None or (host.hostname and host.hostname not in service.hostnames):

@@ -118,7 +118,7 @@ class _Leaving:
                     raise Failure(
                         Code.NO,
                         f"after {passed_s:.0f} s {self._server} says {stage or 'nothing'} of cluster "
-                        f"{self._name}; it stays registered, and marked as leaving. Run this again, or --undo",
+                        f"{self._name}; it stays, marked as leaving. Run this again, or with --undo",
                     )
                 said = f"cluster {self._name}: {stage or 'not seen yet'}"
             else:

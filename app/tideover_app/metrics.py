@@ -59,6 +59,7 @@ class Metrics(Collector):
         yield from self._of_replica()
         yield from self._of_clients()
         yield from self._of_sources()
+        yield from self._of_watches()
         yield from self._of_endpoints()
 
     def _of_replica(self) -> Iterator[Metric]:
@@ -122,6 +123,23 @@ class Metrics(Collector):
         yield known
         yield stale
         yield held
+
+    def _of_watches(self) -> Iterator[Metric]:
+        """How the watches of live clusters have gone."""
+        labels = ["cluster", "kind"]
+        lists = CounterMetricFamily("tideover_watch_lists", "Complete lists of a live cluster", labels=labels)
+        begun = CounterMetricFamily("tideover_watch_starts", "Watches begun, again or anew", labels=labels)
+        events = CounterMetricFamily("tideover_watch_events", "Objects that watches told of", labels=labels)
+        errors = CounterMetricFamily(
+            "tideover_watch_errors", "Lists and watches that ended badly", labels=[*labels, "cause"]
+        )
+        for one in self._replica.watching():
+            lists.add_metric([one.cluster, one.kind], one.lists)
+            begun.add_metric([one.cluster, one.kind], one.watches)
+            events.add_metric([one.cluster, one.kind], one.events)
+            for cause, count in sorted(one.errors.items()):
+                errors.add_metric([one.cluster, one.kind, cause], count)
+        yield from (lists, begun, events, errors)
 
     def _of_endpoints(self) -> Iterator[Metric]:
         services = GaugeMetricFamily("tideover_services", "Services by cluster", labels=["cluster"])

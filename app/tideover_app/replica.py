@@ -77,6 +77,18 @@ class Origin:
     held: Held | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """How the watch of one kind of objects in one cluster has gone so far. `errors` are counted by cause."""
+
+    cluster: str
+    kind: str
+    lists: int
+    watches: int
+    events: int
+    errors: Mapping[str, int]
+
+
 class Replica(Protocol):
     """A control plane as the admin API and the HTTP endpoints see it. One event loop."""
 
@@ -92,6 +104,10 @@ class Replica(Protocol):
 
     def origins(self) -> Mapping[str, Origin]:
         """Where each cluster's facts come from."""
+        ...
+
+    def watching(self) -> Sequence[Watching]:
+        """How the watches of live clusters have gone."""
         ...
 
     def accept_removals(self, cluster: str, author: str) -> Held | None:

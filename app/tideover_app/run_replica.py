@@ -13,7 +13,7 @@ from tideover_xds.cache import Cache
 
 from .fleet import Fleet
 from .journal import Journal
-from .replica import Connected, Happening, Kind, Origin, Readiness
+from .replica import Connected, Happening, Kind, Origin, Readiness, Watching
 from .run_policies import PolicyWatch
 from .run_sources import Sources
 
@@ -52,6 +52,10 @@ class RunningReplica:
     def origins(self) -> Mapping[str, Origin]:
         """Where each cluster's facts come from."""
         return self.facts.origins() if self.facts is not None else {}
+
+    def watching(self) -> Sequence[Watching]:
+        """How the watches of live clusters have gone."""
+        return self.facts.watching() if self.facts is not None else ()
 
     def accept_removals(self, cluster: str, author: str) -> Held | None:
         """What that cluster no longer says is really gone."""

@@ -11,7 +11,7 @@ from tideover_core.model import Locality
 from tideover_discovery.watch import Source
 
 from .config import Cluster
-from .replica import Origin
+from .replica import Origin, Watching
 
 
 class Placed(Protocol):
@@ -68,6 +68,14 @@ def origin(row: Row, source: Source, began_s: float) -> Origin:
         held = replace(held, since_s=held.since_s + began_s, next_look_s=held.next_look_s + began_s)
     api = getattr(source, "api", None)
     return Origin(_kind(row), getattr(api, "server", ""), held)
+
+
+def watching(cluster: str, source: Source) -> list[Watching]:
+    """How its watches have gone, one for each kind of objects; none of a source that does not watch."""
+    return [
+        Watching(cluster, r.resource.kind, r.lists, r.watches, r.events, dict(r.errors))
+        for r in getattr(source, "reflectors", ())
+    ]
 
 
 def _kind(row: Row) -> str:

@@ -18,8 +18,8 @@ from tideover_core.model import ClusterFacts, Problem, SourceStatus
 from tideover_discovery.watch import Source
 
 from .config import Cluster, Config
-from .replica import Origin
-from .run_rows import Row, guarded, origin
+from .replica import Origin, Watching
+from .run_rows import Row, guarded, origin, watching
 
 RESTART_AFTER_S = 1.0
 
@@ -135,6 +135,10 @@ class Sources:
             name: origin(watched.cluster, watched.source, time.time() - time.monotonic())
             for name, watched in self._watched.items()
         }
+
+    def watching(self) -> list[Watching]:
+        """How the watches of live clusters have gone."""
+        return [one for name, watched in self._watched.items() for one in watching(name, watched.source)]
 
     def accept_removals(self, name: str) -> Held | None:
         """An operator says that what this cluster no longer says is gone; what was held of it."""

@@ -119,6 +119,9 @@ async def test_clusters_of_every_kind_are_one_world_and_come_and_go_live(
         await until(lambda: endpoints_are(tideover, name, 3), PATIENCE_S)
         paris.admin.apply(slice_of(namespace, ["10.1.0.1", "10.1.0.2"]))
         await until(lambda: endpoints_are(tideover, name, 4), PATIENCE_S)
+        _, text = await tideover.http("/metrics")
+        for counter in ("lists", "starts", "events"):
+            assert f'tideover_watch_{counter}_total{{cluster="paris",kind="EndpointSlice"}} 1.0' in text
 
 
 async def endpoints_are(tideover: Tideover, name: str, count: int) -> bool:
@@ -184,6 +187,8 @@ async def test_a_restart_during_an_outage_serves_what_was_known_and_says_since_w
         told = await cluster(tideover, "own")
         assert (told.known, told.HasField("stale_since")) == (True, True)
         assert await metric(tideover, "tideover_cluster_stale_seconds", "own") > 0
+        counted = 'tideover_watch_errors_total{cause="unreachable",cluster="own",kind="EndpointSlice"}'
+        assert counted in (await tideover.http("/metrics"))[1]
         assert "Snapshot of cluster own" in (await tideover.cli("status")).out
         await asyncio.to_thread(own_server.start)
         await until(lambda: fresh(tideover), PATIENCE_S)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import grpc
 
 from tideover_app.admin_server import AdminServer
-from tideover_app.replica import Connected, Happening, Kind, Origin, Readiness
+from tideover_app.replica import Connected, Happening, Kind, Origin, Readiness, Watching
 from tideover_core.guard import Held
 from tideover_core.latest import Latest
 from tideover_core.model import (
@@ -107,6 +107,9 @@ class FakeReplica:
 
     def origins(self) -> Mapping[str, Origin]:
         return self.origin
+
+    def watching(self) -> Sequence[Watching]:
+        return ()
 
     def accept_removals(self, cluster: str, author: str) -> Held | None:
         before = self.origin.get(cluster, Origin())

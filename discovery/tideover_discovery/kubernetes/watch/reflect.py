@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -66,6 +67,9 @@ class Reflector(Generic[T]):
         self.resource = resource
         self.standing = Standing(since_s=time.monotonic(), trouble="not listed yet")
         self.lists = 0  # complete lists so far
+        self.watches = 0  # begun so far, also those that list first
+        self.events = 0  # of watches, that told something new
+        self.errors: Counter[str] = Counter()  # by cause: unreachable, silent, unreadable, http_401
         self._api = api
         self._told = told
         self._moved = moved
@@ -144,8 +148,10 @@ class Reflector(Generic[T]):
         self._began_s = time.monotonic()
         async with aclosing(said) as batches:
             async for lines in batches:
-                if not lines and ask.want is Want.WATCH:
-                    self._stand(in_step=True)
+                if not lines:
+                    self.watches += 1
+                    if ask.want is Want.WATCH:
+                        self._stand(in_step=True)
                 await self._take(self._following.lines(lines))
                 self._compare_when_odd()
         if self._following.listing:
@@ -158,6 +164,8 @@ class Reflector(Generic[T]):
             if changed.listed:
                 self.lists += 1
                 self._stand(in_step=True, listed=True)
+            else:
+                self.events += len(changed.changes)
             if changed:
                 self._told(changed)
             if time.monotonic() - self._yielded_s > TURN_S:
@@ -184,6 +192,7 @@ class Reflector(Generic[T]):
             if self._want is not Want.LIST and lasted_s < 1.0:
                 return self._short(lasted_s)
             return 0.0, False
+        self.errors[_cause(error)] += 1
         if isinstance(error, Interrupted):
             return self._troubled(error.reason, lasted_s, error.retry_after_s)
         if not isinstance(error, ApiError):
@@ -242,6 +251,15 @@ class Reflector(Generic[T]):
         self.standing = Standing(before.listed or listed, in_step, trouble, since_s, missing, forbidden)
         if self.standing != replace(before, since_s=since_s):
             self._moved()
+
+
+def _cause(error: BaseException) -> str:
+    """What kind of error, in few kinds."""
+    if isinstance(error, Silent):
+        return "silent"
+    if isinstance(error, ApiError) and error.status >= 300:
+        return f"http_{error.status}"
+    return "unreachable" if isinstance(error, ApiError) and not error.status else "unreadable"
 
 
 async def reflect(

@@ -14,12 +14,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from support.apiserver.build import Binaries
 from support.containers import Image, build, cannot
+from support.deploy import SYSTEM, audited, not_allowed
+from support.kustomize import render
 from support.ports import free_ports
 from support.wait import until_sync
 
@@ -97,13 +101,63 @@ def fill(folder: Path, files: dict[str, bytes]) -> None:
     (folder / "..new").rename(folder / "..data")
 
 
+@dataclass(frozen=True)
+class Ports:
+    xds: int
+    admin: int
+    http: int
+
+
+@pytest.fixture
+def ports() -> Ports:
+    return Ports(*free_ports(3))
+
+
+def configured(overlay: str, ports: Ports) -> str:
+    """The overlay's own configuration, on ports that are free here."""
+    text = (ROOT / "deploy" / overlay / "tideover.yaml").read_text()
+    assert text.count("0.0.0.0:18000") == text.count('http: "0.0.0.0:18002"') == 1
+    text = text.replace("0.0.0.0:18000", f"0.0.0.0:{ports.xds}")
+    more = f'http: "0.0.0.0:{ports.http}", admin: "127.0.0.1:{ports.admin}"'
+    return text.replace('http: "0.0.0.0:18002"', more)
+
+
+class Probed:
+    """The program in its image, asked as the kubelet asks."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, http: int, ca: Path) -> None:
+        self.process, self._log, self._http = process, log, http
+        self._context = ssl.create_default_context(cafile=str(ca))
+        self._context.check_hostname = False  # the certificate is for the Service's name
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def get(self, path: str) -> tuple[int, str]:
+        url = f"https://127.0.0.1:{self._http}{path}"
+        try:
+            with urllib.request.urlopen(url, context=self._context, timeout=5) as said:
+                return said.status, said.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    def wait_ready(self) -> None:
+        def ready() -> bool:
+            assert self.process.poll() is None, self.log()
+            return self.get("/readyz")[0] == 200
+
+        until_sync(ready, 40, lambda: f"{self.get('/readyz')} {self.log()[-2000:]}")
+
+
 @contextmanager
-def running(image: Image, mounts: dict[str, Path], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(image: Image, mounts: dict[str, Path], log: Path, http: int) -> Iterator[Probed]:
     command = image.start_command(mounts, writable=("/tmp", "/var/lib/tideover"))
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out)
     try:
-        yield process
+        yield Probed(process, log, http, mounts["/etc/tideover/tls"] / "ca.crt")
     finally:
         process.kill()
         process.wait()
@@ -111,57 +165,51 @@ def running(image: Image, mounts: dict[str, Path], log: Path) -> Iterator[subpro
 
 @needs_root
 def test_it_serves_from_a_read_only_file_system_without_root(
-    image: Image, mounts: dict[str, Path], tmp_path: Path
+    image: Image, mounts: dict[str, Path], ports: Ports, tmp_path: Path
 ) -> None:
-    xds, http = free_ports(2)
-    admin = free_ports(1)[0]
-    text = (ROOT / "deploy/member/tideover.yaml").read_text()
-    text = text.replace("0.0.0.0:18000", f"0.0.0.0:{xds}").replace(
-        'http: "0.0.0.0:18002"', f'http: "0.0.0.0:{http}", admin: "127.0.0.1:{admin}"'
-    )
-    text = text.replace("inCluster: true", "manifests: /etc/tideover/paris")
+    text = configured("member", ports).replace("inCluster: true", "manifests: /etc/tideover/paris")
     fill(mounts["/etc/tideover/config"], {"tideover.yaml": text.encode()})
     (tmp_path / "paris").mkdir()
     (tmp_path / "paris/all.yaml").write_text("{apiVersion: v1, kind: List, items: []}")
     mounts["/etc/tideover/paris"] = tmp_path / "paris"
-    context = ssl.create_default_context(cafile=str(mounts["/etc/tideover/tls"] / "ca.crt"))
-    context.check_hostname = False  # the certificate is for the Service's name
-
-    def answer(path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(
-                f"https://127.0.0.1:{http}{path}", context=context, timeout=5
-            ) as said:
-                return said.status, said.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError as error:
-            return 0, str(error)
-
-    log = tmp_path / "log"
-    with running(image, mounts, log) as process:
-
-        def ready() -> bool:
-            assert process.poll() is None, log.read_text()
-            return answer("/readyz")[0] == 200
-
-        until_sync(ready, 30, lambda: f"{answer('/readyz')} {log.read_text()[-2000:]}")
-        status = Path(f"/proc/{process.pid}/status").read_text()
+    with running(image, mounts, tmp_path / "log", ports.http) as program:
+        program.wait_ready()
+        status = Path(f"/proc/{program.process.pid}/status").read_text()
         assert re.search(r"^Uid:\t65532\t65532\t65532\t65532$", status, re.M)
-        assert re.search(r"^Cap(Eff|Prm|Bnd):\t0+$", status, re.M)
-        inside = Path(f"/proc/{process.pid}/root")
+        assert len(re.findall(r"^Cap(?:Eff|Prm|Bnd):\t0+$", status, re.M)) == 3
+        inside = Path(f"/proc/{program.process.pid}/root")
         until_sync((inside / "var/lib/tideover/member.facts").exists, 15, "the state is saved")
         # a ConfigMap changes: applied live
-        fill(
-            mounts["/etc/tideover/config"],
-            {"tideover.yaml": text.replace("name: member", "name: paris").encode()},
-        )
-        until_sync(lambda: 'cluster="paris"' in answer("/metrics")[1], 30, lambda: log.read_text()[-2000:])
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-    assert not re.search(r"Traceback|Read-only file system|Permission denied", log.read_text()), (
-        log.read_text()
-    )
+        renamed = text.replace("name: member", "name: paris")
+        fill(mounts["/etc/tideover/config"], {"tideover.yaml": renamed.encode()})
+        until_sync(lambda: 'cluster="paris"' in program.get("/metrics")[1], 30, program.log)
+        program.process.send_signal(signal.SIGTERM)
+        assert program.process.wait(20) == 0
+        assert not re.search(r"Traceback|Read-only file system|Permission denied", program.log())
+
+
+@needs_root
+def test_in_the_hub_it_watches_the_cluster_that_it_runs_in(
+    image: Image, mounts: dict[str, Path], ports: Ports, built_servers: Binaries, tmp_path: Path
+) -> None:
+    """The hub's objects on a real API server; the image with the token and the variables of a pod there."""
+    fill(mounts["/etc/tideover/config"], {"tideover.yaml": configured("hub", ports).encode()})
+    with audited(tmp_path / "server", built_servers) as hub:
+        hub.apply(render(ROOT / "deploy/hub"))
+        account = {"token": hub.token(), "ca.crt": hub.server.ca_pem, "namespace": SYSTEM}
+        files = {name: text.encode() for name, text in account.items()}
+        mounts["/var/run/secrets/kubernetes.io/serviceaccount"] = volume(tmp_path / "account", files)
+        here = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(hub.server.port)}
+        pod = replace(image, environment={**image.environment, **here})
+        with running(pod, mounts, tmp_path / "log", ports.http) as program:
+            program.wait_ready()
+            leases = lambda: [r for r in hub.requests() if r.resource == "leases" and r.code == 201]  # noqa: E731
+            until_sync(leases, 30, program.log)
+            metrics = program.get("/metrics")[1]
+            assert re.search(r"^tideover_world_complete 1", metrics, re.M), program.get("/readyz")
+            program.process.send_signal(signal.SIGTERM)
+            assert program.process.wait(20) == 0
+        assert not_allowed(hub) == []
 
 
 @needs_root

@@ -53,7 +53,8 @@ class Image:
         for path in NETWORK:
             if Path(path).exists():
                 shutil.copy(path, self.root / path[1:])
-        (self.root / NAMES[1:] / "python").symlink_to(Path(sys.executable).resolve())
+        if not (self.root / NAMES[1:] / "python").is_symlink():
+            (self.root / NAMES[1:] / "python").symlink_to(Path(sys.executable).resolve())
 
     def do(self, script: str) -> None:
         """A RUN line; as root, with pip's settings and cache of this machine."""

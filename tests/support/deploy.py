@@ -78,6 +78,15 @@ class Audited:
         return found
 
 
+def not_allowed(cluster: Audited) -> list[str]:
+    """What the program asked for and was refused.
+
+    Without `components/istio-secrets` the hub may not read istio-system, and does without.
+    """
+    refused = [r for r in cluster.requests() if r.code in (401, 403)]
+    return [str(r) for r in refused if (r.resource, r.namespace) != ("secrets", "istio-system")]
+
+
 @contextmanager
 def audited(folder: Path, built: Binaries) -> Iterator[Audited]:
     log, policy = folder / "audit.log", folder / "audit-policy.json"

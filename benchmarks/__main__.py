@@ -1,4 +1,4 @@
-"""`python -m benchmarks [pure|streams|latency|commands ...]`: run, print a table, write JSON."""
+"""`python -m benchmarks [pure|commands|latency|streams|live|growth ...]`: run, print a table, write JSON."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import commands, latency, pure, streams
+from . import commands, latency, live, pure, streams
 from .machine import description
 
-PARTS = ("pure", "commands", "latency", "streams")
+PARTS = ("pure", "commands", "latency", "streams", "live", "growth")
 
 
 def main() -> None:
@@ -29,6 +29,8 @@ def main() -> None:
         "streams": lambda: [
             streams.measure(n, args.rounds, args.streams_per_connection).to_json() for n in args.streams
         ],
+        "live": lambda: live.measure(200),
+        "growth": live.growth,
     }
     results: dict[str, Any] = {"machine": description()}
     for part in args.parts or PARTS:

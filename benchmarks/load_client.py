@@ -51,13 +51,13 @@ class Load:
         first = DeltaDiscoveryRequest(node=node(index), type_url=CDS)
         await call.write(first.SerializeToString())
         assignments = 0
-        asked = False
+        asked = 0
         while (raw := await call.read()) is not grpc.aio.EOF:
             response = DeltaDiscoveryResponse.FromString(raw)
             ack = DeltaDiscoveryRequest(type_url=response.type_url, response_nonce=response.nonce)
-            if response.type_url == CDS and not asked:
-                asked = True
+            if response.type_url == CDS and asked < self.services:  # a large answer comes in parts
                 names = [r.name for r in response.resources]
+                asked += len(names)
                 await call.write(ack.SerializeToString())
                 ack = DeltaDiscoveryRequest(type_url=EDS, resource_names_subscribe=names)
             await call.write(ack.SerializeToString())

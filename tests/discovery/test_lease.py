@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from support.apiserver import ApiServer
 from support.wait import until
-from tideover_discovery.kubernetes.client import Api, KubeconfigText
+from tideover_discovery.kubernetes.client import Api, ApiError, KubeconfigText
 from tideover_discovery.kubernetes.client.lease import LEASE, Lease, Times
 
 # what takes 15, 10 and 2 s in life; a whole second is the least that a Lease can say
@@ -53,13 +54,41 @@ async def test_one_holds_it_and_hands_it_over_when_it_stops(paris: ApiServer, na
     assert spec(paris, namespace)["holderIdentity"] == ""
 
 
-async def test_it_is_handed_over_whenever_it_is_stopped(paris: ApiServer, namespace: str) -> None:
-    busy = Times(duration_s=60, deadline_s=50, retry_s=0.0)  # a stop is always in the middle of a renewal
-    for _ in range(5):
-        async with candidate(paris, namespace, "replica-0", busy) as (lease, _task):
-            await until(lambda lease=lease: lease.valid)  # type: ignore[misc]
-            await asyncio.sleep(0.02)
-        assert spec(paris, namespace)["holderIdentity"] == ""
+class Hanging:
+    """A server that writes what it is sent; `hangs`: and does not answer."""
+
+    def __init__(self) -> None:
+        self.lease: dict[str, Any] = {}
+        self.version = 0
+        self.hangs = self.asked = False
+
+    async def get(self, path: str, **_: Any) -> bytes:
+        if not self.lease:
+            raise ApiError(404, "no Lease")
+        return json.dumps(self.lease).encode()
+
+    async def send(self, method: str, path: str, body: Any, **_: Any) -> dict[str, Any]:
+        if body["metadata"].get("resourceVersion", str(self.version)) != str(self.version):
+            raise ApiError(409, "outdated")
+        self.version += 1
+        self.lease = {**body, "metadata": {"resourceVersion": str(self.version)}}
+        self.asked = self.hangs
+        while self.hangs:
+            await asyncio.sleep(0.001)
+        return self.lease
+
+
+async def test_it_is_given_back_also_in_the_middle_of_a_renewal() -> None:
+    server = Hanging()
+    lease = Lease(cast(Api, server), "ns", "replica-0", times=Times(15, 10, 0.01))
+    task = asyncio.create_task(lease.run())
+    await until(lambda: lease.valid)
+    server.hangs = True
+    await until(lambda: server.asked)
+    task.cancel()
+    server.hangs = False
+    await asyncio.wait({task})
+    assert server.lease["spec"]["holderIdentity"] == ""
 
 
 async def test_it_is_taken_over_from_one_that_died(paris: ApiServer, namespace: str) -> None:

@@ -138,7 +138,8 @@ async def test_only_the_holder_tells_and_what_another_has_told_is_forgotten(
         assert server.taken[0][2]["regarding"]["name"] == "reviews"
 
 
-async def test_while_nobody_is_known_to_hold_the_lease_news_wait() -> None:
+async def test_while_nobody_is_known_to_hold_the_lease_news_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_news, "TOLD_BY_OTHERS_S", -1.0)
     server, lease = Server(), Held(held=False)
     async with telling(server, lease) as (events, count):
         events.places(failing("ratings"))

@@ -42,7 +42,9 @@ def exports(created: str = OLD, offer: Offered | None = OFFERED, **said: Any) ->
 def written(
     wanted: Shared, *imports: dict[str, Any], namespaces: tuple[str, ...] = ("bookinfo",)
 ) -> list[Write]:
-    return list(import_writes(wanted, Seen(frozenset(namespaces), _found(imports))))
+    seen = Seen(frozenset(namespaces), _found(imports))
+    keys = sorted(wanted.merged.keys() | seen.imports.keys())
+    return [write for key in keys for write in import_writes(key, wanted, seen)]
 
 
 def _found(objects: tuple[dict[str, Any], ...]) -> dict[ServiceKey, Found]:
@@ -234,9 +236,8 @@ def test_a_conflict_names_the_fields_how_many_disagree_and_who_decides() -> None
 
 
 def told(wanted: Shared, there: dict[str, Any], *imports: dict[str, Any]) -> list[Write]:
-    return list(
-        export_writes("paris", wanted, _found((there,)), Seen(frozenset({"bookinfo"}), _found(imports)), NOW)
-    )
+    seen = Seen(frozenset({"bookinfo"}), _found(imports), _found((there,)))
+    return list(export_writes(RATINGS, "paris", wanted, seen, NOW))
 
 
 def test_conditions_are_written_once_with_the_generation_and_the_time_of_the_change() -> None:

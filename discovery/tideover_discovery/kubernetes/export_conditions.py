@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tideover_core.exports import INVALID_TYPE, NO_SERVICE, Export, Merged
 from tideover_core.model import ServiceKey
 
-from .multi_cluster import EXPORTS, GROUP, Found, FoundCondition, path_of
+from .multi_cluster import EXPORTS, GROUP, FoundCondition, path_of
 from .service_imports import Seen, Shared, handed_on, in_doubt
 from .writes import Write, applied
 
@@ -58,29 +58,23 @@ def _conflict(come_to: Merged) -> Condition:
     return Condition("Conflict", "True", reason, f"{message}."[:_LONGEST])
 
 
-def export_writes(
-    cluster: str, wanted: Shared, exports: Mapping[ServiceKey, Found], seen: Seen, now: str
-) -> Iterator[Write]:
-    """What brings the conditions of a cluster's ServiceExports to what they should be. `now` is RFC 3339.
-
-    `seen` has its ServiceImports, and the version in which exports are written.
-    """
-    for key, found in exports.items():
-        export = wanted.exports.get(key, {}).get(cluster)
-        if export is None or in_doubt(wanted, seen.imports.get(key)):
-            continue  # our facts are behind; they come
-        wanting, said, about = conditions(export, wanted.merged.get(key)), found.conditions, found.metadata
-        if all(_stands(one, said.get(one.type), about.generation) for one in wanting):
-            continue
-        written = [_written(one, said.get(one.type), about.generation, now) for one in wanting]
-        body = {
-            "apiVersion": f"{GROUP}/{seen.version}",
-            "kind": "ServiceExport",
-            "metadata": {"name": key.name, "namespace": key.namespace, "uid": about.uid},
-            "status": {"conditions": written},
-        }
-        path = f"{path_of(EXPORTS, key, seen.version, key.name)}/status"
-        yield applied((f"ServiceExport {key}", "its conditions changed"), path, body)
+def export_writes(key: ServiceKey, cluster: str, wanted: Shared, seen: Seen, now: str) -> Iterator[Write]:
+    """What brings the conditions of a cluster's ServiceExport to what they should be. `now` is RFC 3339."""
+    found, export = seen.exports.get(key), wanted.exports.get(key, {}).get(cluster)
+    if found is None or export is None or in_doubt(wanted, seen.imports.get(key)):
+        return  # our facts are behind; they come
+    wanting, said, about = conditions(export, wanted.merged.get(key)), found.conditions, found.metadata
+    if all(_stands(one, said.get(one.type), about.generation) for one in wanting):
+        return
+    written = [_written(one, said.get(one.type), about.generation, now) for one in wanting]
+    body = {
+        "apiVersion": f"{GROUP}/{seen.version}",
+        "kind": "ServiceExport",
+        "metadata": {"name": key.name, "namespace": key.namespace, "uid": about.uid},
+        "status": {"conditions": written},
+    }
+    path = f"{path_of(EXPORTS, key, seen.version, key.name)}/status"
+    yield applied((f"ServiceExport {key}", "its conditions changed"), path, body)
 
 
 def _stands(wanted: Condition, said: FoundCondition | None, generation: int | None) -> bool:

@@ -64,21 +64,21 @@ def shared(world: World, before: Shared | None = None) -> Shared:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one member cluster has: its namespaces, its ServiceImports, and which version is spoken."""
+    """What one member cluster has, and which version is spoken."""
 
     namespaces: frozenset[str]
     imports: Mapping[ServiceKey, Found]
+    exports: Mapping[ServiceKey, Found] = field(default_factory=dict)
     version: str = VERSIONS[0]
 
 
-def import_writes(wanted: Shared, seen: Seen) -> Iterator[Write]:
-    """What brings a member's ServiceImports to what they should be."""
-    for key in sorted(wanted.merged.keys() | seen.imports.keys()):
-        found = seen.imports.get(key)
-        if key.namespace not in seen.namespaces or (found is not None and not found.ours):
-            continue
-        if not in_doubt(wanted, found):
-            yield from _one(key, wanted.merged.get(key), found, seen.version)
+def import_writes(key: ServiceKey, wanted: Shared, seen: Seen) -> Iterator[Write]:
+    """What brings a member's ServiceImport of this name to what it should be."""
+    found = seen.imports.get(key)
+    if key.namespace not in seen.namespaces or (found is not None and not found.ours):
+        return
+    if not in_doubt(wanted, found):
+        yield from _one(key, wanted.merged.get(key), found, seen.version)
 
 
 def in_doubt(wanted: Shared, found: Found | None) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from operator import is_
 
 from tideover_core.latest import Latest
 from tideover_core.model import ServiceKey
@@ -23,11 +24,16 @@ from tideover_discovery.kubernetes.writes import Field, Write, undeclared, witho
 from .reflect import Reflector
 
 AT_ONCE = 8
+# Names that are looked at before others get a turn
+A_TURN = 100
+# Between two rounds, however much changes
+GAP_S = 0.1
 # A write is seen in the watch after some milliseconds; until then it is not repeated
 SEEN_WITHIN_S = 5.0
 # What the server refuses is tried again, should its reason have gone
 TRY_AGAIN_S = 30.0
 Logged = Callable[[Write, str], None]
+Look = tuple[object, ...]
 
 
 class MultiCluster:
@@ -46,6 +52,7 @@ class MultiCluster:
         self._exports: dict[ServiceKey, Found] = {}
         self._namespaces: dict[ServiceKey, Found] = {}
         self._moved = asyncio.Event()
+        self._well: dict[tuple[str, ServiceKey], Look] = {}  # what nothing had to be written for
         self._waiting: dict[str, float] = {}  # objects that were written, and until when to leave them
         self._unknown: set[Field] = set()  # fields that the server's CRDs do not have
         self._backoff = Backoff()
@@ -68,31 +75,13 @@ class MultiCluster:
                         await self._moved.wait()
                 except TimeoutError:
                     pass
-
-    def writes(self) -> Iterator[Write]:
-        """What must be written now."""
-        wanted = self._wanted.value
-        if wanted is None or not self._of_namespaces.standing.listed:
-            return
-        namespaces = frozenset(
-            found.metadata.name
-            for found in self._namespaces.values()
-            if found.metadata.deletion_timestamp is None
-        )
-        seen = Seen(namespaces, self._imports, self._of_imports.version)
-        imports, exports = self._of_imports.standing, self._of_exports.standing
-        if imports.listed and not imports.missing:
-            yield from import_writes(wanted, seen)
-        if exports.listed and not exports.missing:
-            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            seen = Seen(namespaces, self._imports, self._of_exports.version)
-            yield from export_writes(self._cluster, wanted, self._exports, seen, now)
+                await asyncio.sleep(GAP_S)
 
     async def _round(self) -> float:
         """Write what is due; for how long to wait when nothing moves."""
         now_s = time.monotonic()
         self._waiting = {name: until for name, until in self._waiting.items() if until > now_s}
-        due = [write for write in self.writes() if write.object not in self._waiting]
+        due = [write for write in await self._due() if write.object not in self._waiting]
         for start in range(0, len(due), AT_ONCE):
             some = due[start : start + AT_ONCE]
             failures = await asyncio.gather(*(self._send(write) for write in some))
@@ -103,7 +92,47 @@ class MultiCluster:
                 return 0.0
         self._backoff = Backoff()
         soonest = min(self._waiting.values(), default=now_s + TRY_AGAIN_S)
-        return max(0.1, min(soonest - time.monotonic(), TRY_AGAIN_S))
+        return max(0.0, min(soonest - time.monotonic(), TRY_AGAIN_S))
+
+    async def _due(self) -> list[Write]:
+        """What must be written. A name for which nothing had to be is looked at again when it changed."""
+        wanted = self._wanted.value
+        if wanted is None or not self._of_namespaces.standing.listed:
+            return []
+        due: list[Write] = []
+        for count, (kind, key, look, writes) in enumerate(self._looks(wanted)):
+            if count % A_TURN == 0:
+                await asyncio.sleep(0)
+            before = self._well.get((kind, key))
+            if before is not None and all(map(is_, before, look)):
+                continue
+            if found := list(writes):
+                due += found
+                self._well.pop((kind, key), None)
+            else:
+                self._well[kind, key] = look
+        return due
+
+    def _looks(self, wanted: Shared) -> Iterator[tuple[str, ServiceKey, Look, Iterable[Write]]]:
+        """Each name with all that decides about it, and the writes that come of that."""
+        existing = (found.metadata for found in self._namespaces.values())
+        namespaces = frozenset(one.name for one in existing if one.deletion_timestamp is None)
+        look: Look
+        # while not all is known, what may be written depends on all that is
+        known = wanted.complete or wanted
+        if _is_there(self._of_imports):
+            seen = Seen(namespaces, self._imports, self._exports, self._of_imports.version)
+            for key in sorted(wanted.merged.keys() | self._imports.keys()):
+                found, come_to = self._imports.get(key), wanted.merged.get(key)
+                look = (known, come_to, found, key.namespace in namespaces, seen.version)
+                yield "ServiceImport", key, look, import_writes(key, wanted, seen)
+        if _is_there(self._of_exports):
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            seen = Seen(namespaces, self._imports, self._exports, self._of_exports.version)
+            for key, found in sorted(self._exports.items()):
+                export, come_to = wanted.exports.get(key, {}).get(self._cluster), wanted.merged.get(key)
+                look = (known, export, come_to, found, self._imports.get(key), seen.version)
+                yield "ServiceExport", key, look, export_writes(key, self._cluster, wanted, seen, now)
 
     async def _send(self, write: Write) -> ApiError | None:
         self._waiting[write.object] = time.monotonic() + SEEN_WITHIN_S
@@ -145,10 +174,15 @@ class MultiCluster:
         name = ServiceKey(key.namespace, key.name)
         if found is None:
             known.pop(name, None)
+            self._well.pop((key.kind, name), None)
         else:
             known[name] = found
         self._waiting.pop(f"{key.kind} {name}", None)
         self._moved.set()
+
+
+def _is_there(reflector: Reflector[Found]) -> bool:
+    return reflector.standing.listed and not reflector.standing.missing
 
 
 def _is_trouble(error: ApiError) -> bool:

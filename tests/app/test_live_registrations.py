@@ -169,12 +169,15 @@ async def test_a_cluster_leaves_drained_and_what_lives_only_there_goes_last(mesh
         await until(lambda: fresh(tideover), what=tideover.log)
         assert set(PODS.values()) <= (await mesh.health(tideover)).keys()
         leaving = asyncio.create_task(
-            mesh.cluster("leave", "dublin", "--hub-context", "paris", "--drain-seconds", "8")
+            mesh.cluster("leave", "dublin", "--hub-context", "paris", "--drain-seconds", "10")
         )
         await until(lambda: problem(tideover, "Cluster dublin", "is leaving: draining"), what=tideover.log)
         now = await mesh.health(tideover)
         assert {now[address] for address in PODS.values()} == {"DRAINING"}
         assert {now[address] for address in now.keys() - PODS.values()} == {"HEALTHY"}
+        server = f"127.0.0.1:{mesh.setup.admin_port}"
+        refused = await mesh.cluster("leave", "dublin", "--hub-context", "paris", "--server", server)
+        assert (refused.code, f"{mesh.namespace}/reviews" in refused.err) == (1, True)
         # nothing else has it: it goes on
         assert await mesh.health(tideover, "reviews") == {"10.72.1.3": "HEALTHY"}
         answer = await leaving
@@ -190,8 +193,29 @@ async def test_a_cluster_leaves_drained_and_what_lives_only_there_goes_last(mesh
         assert await cluster(tideover) is None
 
 
-async def test_a_cluster_whose_secret_is_gone_leaves_all_the_same(mesh: Mesh) -> None:
+async def test_two_kinds_of_secrets_and_leaving_without_one(mesh: Mesh) -> None:
+    content = base64.b64encode(mesh.member.kubeconfig().encode()).decode()
+    mesh.hub.admin.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": "istio-remote-secret",
+                "namespace": mesh.namespace,
+                "labels": {"istio/multiCluster": "true"},
+            },
+            "data": {"virginia": content, "paris": content},
+        }
+    )
     async with running_tideover(mesh.setup) as tideover:
+
+        async def istio() -> bool:
+            return any(c.name == "virginia" and c.known for c in (await status(tideover)).clusters)
+
+        await until(istio, what=tideover.log)
+        assert await problem(tideover, "istio-remote-secret", "is in tideover.yaml, which counts")
+        refused = await mesh.cluster("leave", "virginia", "--hub-context", "paris")
+        assert (refused.code, "istioctl" in refused.err) == (1, True)
         await mesh.join()
         await until(lambda: fresh(tideover), what=tideover.log)
         mesh.vanish()

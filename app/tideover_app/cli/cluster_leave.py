@@ -37,6 +37,9 @@ def leave_command(  # noqa: PLR0913, PLR0917 (a command line)
     secret_gone: Annotated[
         bool, typer.Option("--secret-gone", help="Its Secret was deleted by hand; it leaves all the same.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --server: also when services live only there.")
+    ] = False,
     clean_context: Annotated[
         str, typer.Option("--clean-context", help="The cluster: delete there what join made, too.")
     ] = "",
@@ -50,6 +53,8 @@ def leave_command(  # noqa: PLR0913, PLR0917 (a command line)
         raise wrong_use("give --hub-context: the hub keeps the registrations")
     hub = cluster_server.file_with(hub_context, kubeconfig)
     member = cluster_server.file_with(clean_context, kubeconfig) if clean_context else None
+    if server and not force and not undo:
+        _check_elsewhere(server, name)
     leaving = _Leaving(name, namespace, drain_s or DRAIN_S + MARGIN_S, server)
     asyncio.run(leaving.run(hub_context, hub, undo=undo, secret_gone=secret_gone))
     if member is not None and not undo:
@@ -131,6 +136,20 @@ class _Leaving:
             if over:
                 return
             await asyncio.sleep(min(0.5, max(0.05, self._drain_s - passed_s)))
+
+
+def _check_elsewhere(server: str, name: str) -> None:
+    """Whether every service of the cluster lives in another one, too."""
+    from tideover_proto.admin.v1 import admin_pb2 as pb
+
+    listed: Any = ask(server, lambda stub: stub.ListServices, pb.ListServicesRequest())
+    only = sorted(str(one.service) for one in listed.services if list(one.clusters) == [name])
+    if only:
+        some = ", ".join(only[:5]) + (f" and {len(only) - 5} more" if len(only) > 5 else "")
+        raise Failure(
+            Code.NO,
+            f"{len(only)} services live only in cluster {name}, and would be gone: {some}; see --force",
+        )
 
 
 def _stage(server: str, name: str) -> str:

@@ -1,0 +1,64 @@
+"""What is remembered of registrations, and how far a cluster is that leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tideover_app import run_registrations
+from tideover_app.config import Cluster, Config, Kubeconfig
+from tideover_app.run_registrations import FILE, Registrations
+from tideover_core.leaving import Leaving
+from tideover_core.model import Problem
+
+
+def made(state: Path, noted: list[Problem], hub: str | None = "hub") -> Registrations:
+    hub_row = Cluster(name="hub", kubeconfig=Kubeconfig.model_construct(path=state / "none"))
+    config = Config(clusters=(hub_row,), hub=hub).model_copy(update={"state": state})
+    return Registrations(config, lambda rows: [], lambda topic, problems: noted.extend(problems))
+
+
+def test_without_a_hub_there_are_none(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text("{")
+    assert (made(tmp_path, [], hub=None).load(), made(tmp_path, [], hub=None).known) == ((), True)
+
+
+def test_a_first_start_waits_for_the_hub(tmp_path: Path) -> None:
+    noted: list[Problem] = []
+    registrations = made(tmp_path, noted)
+    assert (registrations.load(), registrations.known, noted) == ((), False, [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", '{"registeredV1": [{}]}', '{"registeredV1": 1}', '{"registeredV1": [1]}', "\xff"],
+)
+def test_what_is_torn_is_a_problem_and_waits_for_the_hub(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_bytes(text.encode("latin-1"))
+    noted: list[Problem] = []
+    registrations = made(tmp_path, noted)
+    assert registrations.load() == ()
+    assert not registrations.known
+    assert [problem.where for problem in noted] == [str(tmp_path / FILE)]
+
+
+def test_an_earlier_life_is_known(tmp_path: Path) -> None:
+    row = {"name": "dublin", "network": "blue", "locality": "eu-north//", "origin": "Secret a/b"}
+    (tmp_path / FILE).write_text(json.dumps({"registeredV1": [{**row, "created": "", "leaving": ""}]}))
+    registrations = made(tmp_path, [])
+    (found,) = registrations.load()
+    assert registrations.known
+    assert (found.name, found.network, found.locality.region, found.kubeconfig) == (
+        "dublin", "blue", "eu-north", "",
+    )  # fmt: skip
+    assert "not been read since the start" in found.missing
+
+
+def test_a_cluster_drains_and_then_is_drained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registrations = made(tmp_path, [])
+    registrations._since_s = {"dublin": 100.0}
+    for now_s, stage in ((100.0, Leaving.DRAINING), (129.9, Leaving.DRAINING), (130.0, Leaving.DRAINED)):
+        monkeypatch.setattr(run_registrations.time, "monotonic", lambda now_s=now_s: now_s)
+        assert registrations.leaving() == {"dublin": stage}

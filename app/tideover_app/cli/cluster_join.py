@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
-import yaml
 
 from . import cluster_server
 from .cluster_hub import FIELD, NAMESPACE, HubContext, Kubeconfig, Namespace, registered
@@ -60,7 +59,7 @@ def join_command(  # noqa: PLR0913, PLR0917 (a command line)
     if output not in ("", "yaml"):
         raise wrong_use("-o takes yaml")
     if dry_run:
-        typer.echo(yaml.safe_dump_all(_everything(asked, target), sort_keys=False), nl=False)
+        _print(*_everything(asked, target))
         return
     if bool(hub_context) == bool(output):
         raise wrong_use("say where the Secret goes: --hub-context CONTEXT applies it, -o yaml prints it")
@@ -128,6 +127,12 @@ def _everything(asked: Joining, target: dict[str, str]) -> list[dict[str, Any]]:
     return [*made.grants(asked.namespace), made.token_secret(asked.namespace), made.redacted(secret)]
 
 
+def _print(*objects: dict[str, Any]) -> None:
+    import yaml
+
+    typer.echo(yaml.safe_dump_all(objects, sort_keys=False), nl=False)
+
+
 async def _join(
     asked: Joining,
     member: tuple[str, Path],
@@ -151,7 +156,7 @@ async def _join(
     await _try(text)
     secret = made.registration(asked.name, asked.namespace, text, made.places(asked.network, asked.locality))
     if hub[1] is None:
-        typer.echo(yaml.safe_dump(secret, sort_keys=False), nl=False)
+        _print(secret)
         return
     async with cluster_server.connected(hub[0], hub[1]) as api:
         await _apply(api, secret)

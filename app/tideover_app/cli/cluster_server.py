@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from .failure import Code, Failure, wrong_use
 
 if TYPE_CHECKING:
@@ -88,6 +86,8 @@ def _usual() -> list[Path]:
 
 
 def _contexts(path: Path, *, must_be: bool) -> list[str]:
+    import yaml
+
     try:
         said = yaml.safe_load(path.read_bytes())
     except OSError as error:

@@ -73,7 +73,7 @@ def after(one: Object, write: Write) -> Object:
 
 
 def test_a_policy_in_use_is_accepted_and_programmed_and_written_once() -> None:
-    status = PolicyStatus("replica-0", lambda names: (12, 12))
+    status = PolicyStatus("replica-0", lambda *_: (12, 12))
     seen, now = policy("a", scope="Region"), world(scoped("a", Scope.REGION))
     (write,) = writes(status, scene(now, seen))
     assert write.path == "/apis/tideover.dev/v1alpha1/namespaces/bookinfo/failoverpolicies/a/status"
@@ -99,8 +99,8 @@ def test_a_change_of_numbers_is_written_at_leisure(
     clients: tuple[int, int], status: str, reason: str, message: str
 ) -> None:
     seen, now = policy("a", scope="Region"), world(scoped("a", Scope.REGION))
-    (first,) = writes(PolicyStatus("replica-0", lambda names: (12, 12)), scene(now, seen))
-    of_now = PolicyStatus("replica-0", lambda names: clients)
+    (first,) = writes(PolicyStatus("replica-0", lambda *_: (12, 12)), scene(now, seen))
+    of_now = PolicyStatus("replica-0", lambda *_: clients)
     (write,) = writes(of_now, scene(now, after(seen, first), at=LATER))
     assert write.leisurely
     assert said(write)["Programmed"] == (status, reason, message)
@@ -109,14 +109,14 @@ def test_a_change_of_numbers_is_written_at_leisure(
 
 
 def test_programmed_is_not_said_of_a_version_that_the_world_has_not_got() -> None:
-    status = PolicyStatus("replica-0", lambda names: (12, 12))
+    status = PolicyStatus("replica-0", lambda *_: (12, 12))
     (write,) = writes(status, scene(world(scoped("a", Scope.REGION)), policy("a", scope="Cluster")))
     assert said(write) == {"Accepted": ("True", "Accepted", "")}
 
 
 def test_an_older_policy_wins_and_the_younger_says_which_and_where() -> None:
     now = world(scoped("a", Scope.REGION), scoped("b", Scope.CLUSTER, YOUNG))
-    status = PolicyStatus("replica-0", lambda names: (0, 0))
+    status = PolicyStatus("replica-0", lambda *_: (0, 0))
     found = writes(status, scene(now, policy("a", scope="Region"), policy("b", YOUNG, scope="Cluster")))
     told = {write.object: said(write)["Conflicted"] for write in found}
     assert told["FailoverPolicy bookinfo/a"][0] == "False"
@@ -132,14 +132,14 @@ def test_one_that_another_cluster_has_in_another_form_is_conflicted() -> None:
         "dublin", "default", Locality(), failover_policies=(scoped("a", Scope.CLUSTER, YOUNG),)
     )
     now = world(scoped("a", Scope.REGION), others=(other,))
-    (write,) = writes(PolicyStatus("r", lambda names: (0, 0)), scene(now, policy("a", scope="Region")))
+    (write,) = writes(PolicyStatus("r", lambda *_: (0, 0)), scene(now, policy("a", scope="Region")))
     assert said(write)["Conflicted"][:2] == ("True", "DiffersBetweenClusters")
 
 
 def test_one_that_cannot_be_read_says_why_and_what_stays() -> None:
     now = world(scoped("a", Scope.REGION))
     seen = policy("a", distribute=[{"to": [{"region": "x", "percent": 90}]}])
-    (write,) = writes(PolicyStatus("r", lambda names: (1, 1)), scene(now, seen))
+    (write,) = writes(PolicyStatus("r", lambda *_: (1, 1)), scene(now, seen))
     status, reason, message = said(write)["Accepted"]
     assert (status, reason) == ("False", "Invalid")
     assert message.startswith("spec.distribute[0].to: adds up to 90 %, not 100 %; what was last good")
@@ -149,7 +149,7 @@ def test_one_that_cannot_be_read_says_why_and_what_stays() -> None:
 def test_a_policy_of_services_that_nobody_knows_says_so() -> None:
     gone = FailoverPolicy("bookinfo", "a", (ServiceKey("bookinfo", "gone"),), Settings(), OLD)
     seen = {**policy("a"), "spec": {"targetRefs": [{"name": "gone"}]}}
-    (write,) = writes(PolicyStatus("r", lambda names: (1, 1)), scene(world(gone), seen))
+    (write,) = writes(PolicyStatus("r", lambda *_: (1, 1)), scene(world(gone), seen))
     assert said(write)["Programmed"][:2] == ("Unknown", "NoServices")
 
 

@@ -22,8 +22,9 @@ from .traffic_orders import NOT_YET
 from .writes import Write
 from .writing import Object, Scene, read
 
-# Of the clients subscribed to any of these names (None: to anything), (how many acknowledged, how many)
-Acknowledged = Callable[[frozenset[str] | None], tuple[int, int]]
+# Of the clients subscribed to any of these names (None: to anything), which this version of a policy is
+# about: (how many acknowledged, how many)
+Acknowledged = Callable[[frozenset[str] | None, core.FailoverPolicy], tuple[int, int]]
 POLICIES = Resource("FailoverPolicy", "tideover.dev", ("v1alpha1",), "failoverpolicies", read, required=False)
 ORDERS = Resource("TrafficOrder", "tideover.dev", ("v1alpha1",), "trafficorders", read, required=False)
 
@@ -42,6 +43,7 @@ class PolicyStatus:
         self._replica = replica
         self._acknowledged = acknowledged
         self._read = _Reading()
+        self._first = 0
 
     def writes(self, scene: Scene) -> Iterator[Write | None]:
         """See `Writer`."""
@@ -49,7 +51,9 @@ class PolicyStatus:
         problems: dict[str, list[Problem]] = {}
         for problem in scene.world.problems:
             problems.setdefault(problem.object, []).append(problem)
-        for key, seen in list(scene.seen.get("FailoverPolicy", {}).items()):
+        policies = list(scene.seen.get("FailoverPolicy", {}).items())
+        self._first = (self._first + 1) % max(1, len(policies))  # counting takes time: each is first once
+        for key, seen in policies[self._first :] + policies[: self._first]:
             item, name = self._read(key, seen), str(key)
             wanted = self._conditions(scene.world, item, served.get(name), problems.get(name, ()))
             yield status_write(key, POLICIES, seen, wanted, scene.now)
@@ -74,7 +78,7 @@ class PolicyStatus:
         if names is not None and not names:
             said = "none of the services that it is about is known"
             return Condition("Programmed", "Unknown", "NoServices", said)
-        acknowledged, clients = self._acknowledged(names)
+        acknowledged, clients = self._acknowledged(names, policy)
         if not clients:
             said = f"no client of {self._replica} is subscribed to what it is about"
             return Condition("Programmed", "Unknown", "NoClients", said, volatile=True)

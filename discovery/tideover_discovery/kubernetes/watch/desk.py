@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from tideover_core.latest import Latest
 from tideover_core.world import Sameness, World
 from tideover_discovery.kubernetes.client import Access, Api
 from tideover_discovery.kubernetes.client.lease import Lease
-from tideover_discovery.kubernetes.policy_status import Acknowledged, OrderStatus, PolicyStatus
+from tideover_discovery.kubernetes.policy_status import OrderStatus, PolicyStatus
 from tideover_discovery.kubernetes.service_imports import Shared, shared
 from tideover_discovery.kubernetes.writes import Write
 
+from .counting import Counting, Names
 from .multi_cluster import MultiCluster
 from .scribe import Noted, Scribe, Tally
 from .service_news import ServiceEvents
@@ -25,7 +27,11 @@ class Office:
     """What the desks of all clusters share."""
 
     def __init__(
-        self, replica: str, root_namespace: str, world: Latest[World], acknowledged: Acknowledged
+        self,
+        replica: str,
+        root_namespace: str,
+        world: Latest[World],
+        acknowledged: Callable[[Names], tuple[int, int]],
     ) -> None:
         self.replica = replica
         self.root_namespace = root_namespace
@@ -87,7 +93,7 @@ class Desk:
                 work.result()  # an error of the program
 
     async def _tenure(self) -> None:
-        writers = (PolicyStatus(self._office.replica, self._office.acknowledged), OrderStatus())
+        writers = (PolicyStatus(self._office.replica, Counting(self._office.acknowledged)), OrderStatus())
         scribe = Scribe(self._api, self._lease, writers, self._tally, self._noted)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(scribe.run(self._office.world), name=f"{self._cluster} conditions")
@@ -98,7 +104,8 @@ class Desk:
         wanted = self._office.shared
         while wanted.value is None:
             await wanted.after(wanted.version)
-        await MultiCluster(self._cluster, self._api, wanted, self._imported).run()
+        member = MultiCluster(self._cluster, self._api, wanted, self._imported, lambda: self._lease.valid)
+        await member.run()
 
     def _imported(self, write: Write, trouble: str) -> None:
         self._tally.failed += bool(trouble)

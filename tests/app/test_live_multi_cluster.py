@@ -1,11 +1,17 @@
-"""`tideover run` keeps ServiceImports in every member, with just the RBAC of `deploy`, over a restart too."""
+"""`tideover run` with `sameness: exported` on real API servers, as the service account of `deploy/`.
+
+ServiceImports are in every member, over a restart too, and clients are sent just what is exported.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+
 from support.apiserver import ApiServer
+from support.delta import CDS, EDS, DeltaClient, delta_client, node
 from support.mcs import export, install, service
 from support.tideover import Setup, running_tideover
 from support.wait import until
@@ -64,3 +70,54 @@ async def test_what_one_cluster_exports_all_import_also_over_a_restart(
         dublin.admin.delete("ServiceExport", "ratings", namespace)
         for server in both:
             await until(lambda server=server: not imported(server, namespace), PATIENCE_S)
+
+
+def slice_of(namespace: str, address: str) -> dict[str, Any]:
+    labels = {"kubernetes.io/service-name": "ratings"}
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "ratings-x", "namespace": namespace, "labels": labels},
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": 8080}],
+        "endpoints": [{"addresses": [address]}],
+    }
+
+
+async def sent(client: DeltaClient, wanted: set[str]) -> None:
+    """Until these are the addresses that it was sent last."""
+    found: set[str] | None = None
+    while found != wanted:
+        response = await client.receive(PATIENCE_S)
+        await client.ack(response)
+        for one in response.resources if response.type_url == EDS else ():
+            groups = ClusterLoadAssignment.FromString(one.resource.value).endpoints
+            ends = [end.endpoint.address.socket_address for group in groups for end in group.lb_endpoints]
+            found = {end.address for end in ends}
+
+
+async def test_an_export_that_comes_and_goes_decides_live_what_clients_of_other_clusters_are_sent(
+    paris: ApiServer, dublin: ApiServer, namespace: str, tmp_path: Path
+) -> None:
+    install(paris, dublin)
+    for server, address in ((paris, "10.9.0.1"), (dublin, "10.9.1.1")):
+        server.admin.create(service(namespace), slice_of(namespace, address))
+    dublin.admin.create(export(namespace))
+    running, target = replica(tmp_path / "r", paris, dublin), f"{namespace}/ratings:80"
+    async with (
+        running_tideover(running),
+        delta_client(running.xds_port, node("dublin-1", CLUSTER_ID="dublin")) as client,
+        delta_client(running.xds_port, node("paris-1", CLUSTER_ID="paris")) as at_home,
+    ):
+        for one in (client, at_home):
+            await one.subscribe(CDS, [target])
+            await one.subscribe(EDS, [target])
+        # what paris does not export is for paris alone, and another service than what dublin exports
+        await sent(client, {"10.9.1.1"})
+        await sent(at_home, {"10.9.0.1"})
+        paris.admin.create(export(namespace))
+        await sent(client, {"10.9.0.1", "10.9.1.1"})
+        await sent(at_home, {"10.9.0.1", "10.9.1.1"})
+        paris.admin.delete("ServiceExport", "ratings", namespace)
+        await sent(client, {"10.9.1.1"})
+        await sent(at_home, {"10.9.0.1"})

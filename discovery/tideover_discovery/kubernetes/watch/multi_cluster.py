@@ -37,17 +37,25 @@ Look = tuple[object, ...]
 
 
 class MultiCluster:
-    """One member of the cluster set. Run it only while the cluster's Lease is held.
+    """One member of the cluster set. Run it only while the cluster's Lease is held; `may` says whether it is.
 
     `wanted` is what all clusters share; None: `sameness` is not `exported`, and nothing is written.
     `told` gets each write, and "" or why it failed. Servers without the CRDs are asked again.
     """
 
-    def __init__(self, cluster: str, api: Api, wanted: Latest[Shared | None], told: Logged) -> None:
+    def __init__(
+        self,
+        cluster: str,
+        api: Api,
+        wanted: Latest[Shared | None],
+        told: Logged,
+        may: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._cluster = cluster
         self._api = api
         self._wanted = wanted
         self._logged = told
+        self._may = may
         self._imports: dict[ServiceKey, Found] = {}
         self._exports: dict[ServiceKey, Found] = {}
         self._namespaces: dict[ServiceKey, Found] = {}
@@ -83,6 +91,8 @@ class MultiCluster:
         self._waiting = {name: until for name, until in self._waiting.items() if until > now_s}
         due = [write for write in await self._due() if write.object not in self._waiting]
         for start in range(0, len(due), AT_ONCE):
+            if not self._may():
+                break
             some = due[start : start + AT_ONCE]
             failures = await asyncio.gather(*(self._send(write) for write in some))
             lost = next((error for error in failures if error is not None and _is_trouble(error)), None)

@@ -11,6 +11,7 @@ from discovery.bending import Bend, bending
 from discovery.live import addresses, fresh, has, hurried, running, service, slice_of, stale
 from support.apiserver import ApiServer
 from support.wait import holds, until
+from tideover_discovery.kubernetes import following
 from tideover_discovery.kubernetes.client import KubeconfigFile
 from tideover_discovery.kubernetes.watch import reflect
 
@@ -110,6 +111,28 @@ async def test_lists_of_nothing_are_held_and_a_second_look_knows_better(
 
             await until(over, 30, lambda: source.status.value)
             assert not any(lost)
+
+
+async def test_a_server_that_streams_no_lists_is_listed_in_pages(
+    paris: ApiServer, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "PAGE", 2)
+    many = [f"10.0.0.{number}" for number in range(1, 8)]
+    paris.admin.create(service(namespace))
+    paris.admin.create(*(slice_of(namespace, [one], suffix=f"s{n}") for n, one in enumerate(many)))
+    async with bending(paris, tmp_path) as proxy:
+        proxy.bend = lambda request: web.Response(status=500) if _streams(request) else None
+        proxy.kubeconfig(tmp_path / "kubeconfig")
+        async with running(KubeconfigFile(tmp_path / "kubeconfig")) as source:
+            await fresh(source)
+            assert addresses(source.facts.value, namespace) == many
+            assert any("endpointslices?limit=2&continue=" in seen for seen in proxy.seen)
+            paris.admin.delete("EndpointSlice", "ratings-s0", namespace)
+            await has(source, namespace, many[1:])
+
+
+def _streams(request: web.Request) -> bool:
+    return "sendInitialEvents" in request.query
 
 
 async def test_events_that_are_repeated_change_nothing(

@@ -110,6 +110,8 @@ NOTHING_HELD = Holding()
 def restored(held: HeldService, said: ServiceFacts | None, before: ServiceFacts | None) -> ServiceFacts:
     """A service as the cluster says it, with what is held of it, in the order of `before`; `before` itself
     when that is what comes of it."""
+    if said is None and held.facts is before and len(held.ends) == sum(map(len, before.endpoints.values())):
+        return before  # all of it, as it was
     base = said or replace(held.facts, endpoints={}, hostnames=())
     ends: dict[int, dict[tuple[str, str, int], Endpoint]] = {
         number: {end.key: end for end in there} for number, there in base.endpoints.items()

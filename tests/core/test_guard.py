@@ -70,8 +70,14 @@ class Story:
         return shown(self.published)
 
     def again(self) -> str:
+        """The same once more: what the guard makes of it now."""
         assert self.said is not None
-        return self.says(self.said, 0)
+        before = self.published
+        present = frozenset(self.said.services)
+        self.guard, self.published = guarded(self.guard, before, self.said, present, self.now_s)
+        assert before is not None
+        assert self.published is before or self.published.generation > before.generation
+        return shown(self.published)
 
     def held(self) -> int:
         found = held(self.guard)
@@ -149,7 +155,27 @@ def test_removals_slower_than_the_window_pass() -> None:
     story = Story(ALL)
     for left in ("2 3 4", "3 4", "4", ""):
         assert story.says(facts(a=left, b="5 6 7 8"), 6).startswith(f"a={left.replace(' ', ',')} ")
+    for left in ("6 7 8", "7 8", "8"):
+        assert story.says(facts(a="", b=left), 6) == f"a= b={left.replace(' ', ',')}"
     assert story.held() == 0
+
+
+def test_what_terminates_and_has_no_endpoints_is_held_with_the_rest_of_its_stroke() -> None:
+    story = Story(facts(a="1 2 3~", b="4", c=""))
+    assert (story.says(facts()), story.held()) == ("a=1,2,3 b=4 c=", 4)
+    story.guard = confirmed(story.guard, story.now_s + 29)
+    assert story.again() == "a=1,2,3 b=4 c="
+
+
+def test_what_is_held_of_a_service_that_is_still_there_keeps_its_identity_too() -> None:
+    story = Story(ALL)
+    story.says(facts(a="1", b=""))
+    before = story.published
+    story.says(facts(a="2 1", b="8"))
+    assert before is not None
+    assert story.published is not None
+    for key, service in before.services.items():
+        assert story.published.services[key] is service
 
 
 def test_what_has_a_pod_that_is_there_under_another_address_has_moved() -> None:

@@ -12,7 +12,7 @@ setup:           ## create .venv with the locked dependencies (both commands bel
 demo: setup      ## two clusters with real Envoys under load, faults one after another (about two minutes)
 	@$(venv)/tideover demo $(DEMO)
 
-test: setup lint servers ## everything, with real Envoys and real Kubernetes API servers
+test: setup lint $(if $(TESTS),,servers) ## everything, with real Envoys and real Kubernetes API servers
 	@$(venv)/pytest $(TESTS)
 
 test-quick: setup lint ## the same without what needs real API servers

@@ -30,6 +30,7 @@ class ClusterSet:
     shared: Latest[Shared | None] = field(default_factory=lambda: Latest(None))
     writes: list[tuple[str, Write, str]] = field(default_factory=list)
     sources: list[KubernetesSource] = field(default_factory=list)
+    members: dict[str, MultiCluster] = field(default_factory=dict)
 
     def merge(self) -> None:
         known = [facts for source in self.sources if (facts := source.facts.value) is not None]
@@ -59,6 +60,7 @@ async def cluster_set(
             api = Api(access, name=server.name)
             stack.push_async_callback(api.close)
             writer = MultiCluster(server.name, api, found.shared, _told(found, server.name))
+            found.members[server.name] = writer
             tasks.append(asyncio.create_task(writer.run()))
         try:
             yield found

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from discovery.multi_cluster import cluster_set, conditions, imported
-from support.apiserver import ApiServer
+from support.apiserver import ApiServer, Refused
 from support.mcs import crds, export, install, service
 from support.wait import holds, until
 from tideover_core.world import Sameness
-from tideover_discovery.kubernetes.watch import reflect
+from tideover_discovery.kubernetes.watch import multi_cluster, reflect
 
 Three = tuple[ApiServer, ApiServer, ApiServer]
 VERSION = {"paris": "v1beta1", "dublin": "v1alpha1", "virginia": "v1beta1", "own": "v1alpha1"}
@@ -319,3 +319,64 @@ async def test_crds_that_come_later_are_noticed_and_an_old_one_is_no_endless_loo
         assert "trafficDistribution" not in found["spec"]
         await holds(lambda: len(running.written(namespace)) == 4, 1.0)
         assert not [failure for _, _, failure in running.writes if failure]
+
+
+async def test_what_may_not_be_written_is_told_tried_again_and_the_rest_goes_on(
+    three: Three, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multi_cluster, "TRY_AGAIN_S", 0.5)
+    paris, dublin, _ = three
+    # a ServiceImport of a name that the API server refuses
+    policy = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": namespace},
+        "spec": {
+            "matchConstraints": {
+                "resourceRules": [
+                    {
+                        "apiGroups": ["multicluster.x-k8s.io"],
+                        "apiVersions": ["*"],
+                        "operations": ["CREATE"],
+                        "resources": ["serviceimports"],
+                    }
+                ]
+            },
+            "validations": [
+                {"expression": f"object.metadata.namespace != '{namespace}'", "message": "not here"}
+            ],
+        },
+    }
+    kind = "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"
+    binding = {**policy, "kind": "ValidatingAdmissionPolicyBinding"}
+    binding["spec"] = {"policyName": namespace, "validationActions": ["Deny"]}
+    dublin.admin.create(policy, binding)
+    async with cluster_set(tmp_path, paris, dublin) as running:
+        await until(lambda: refuses(dublin, namespace), 30)
+        offer(paris, namespace)
+        await complete(paris, namespace, "paris")
+        trouble = running.members["dublin"].trouble
+        await until(lambda: f"ServiceImport {namespace}/ratings: " in trouble.value, 30)
+        assert "not here" in trouble.value
+        assert running.members["paris"].trouble.value == ""
+        dublin.admin.delete(f"{kind}Binding", namespace)
+        dublin.admin.delete(kind, namespace)
+        await complete(dublin, namespace, "paris")
+        await until(lambda: trouble.value == "")
+
+
+def refuses(server: ApiServer, namespace: str) -> bool:
+    """Whether the admission policy is in force already."""
+    name = {"name": "probe", "namespace": namespace, "labels": {"app.kubernetes.io/managed-by": "tideover"}}
+    try:
+        server.admin.create(
+            {
+                "apiVersion": "multicluster.x-k8s.io/v1alpha1",
+                "kind": "ServiceImport",
+                "metadata": name,
+                "spec": {"type": "Headless", "ports": []},
+            }
+        )
+    except Refused as refusal:
+        return refusal.status == 422
+    return False

@@ -66,7 +66,9 @@ class Desk:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._lease.run(), name=f"{self._cluster} lease")
-                tasks.create_task(self._tell_of_lease(), name=f"{self._cluster} lease told")
+                tasks.create_task(
+                    self._tell("Lease", self._lease.problem), name=f"{self._cluster} lease told"
+                )
                 tasks.create_task(self.events.run(self._api, self._lease), name=f"{self._cluster} events")
                 await self._tenures()
         finally:
@@ -105,16 +107,20 @@ class Desk:
         while wanted.value is None:
             await wanted.after(wanted.version)
         member = MultiCluster(self._cluster, self._api, wanted, self._imported, lambda: self._lease.valid)
-        await member.run()
+        what = "ServiceImports and ServiceExports"
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(member.run())
+                tasks.create_task(self._tell(what, member.trouble))
+        finally:
+            self._noted(what, "")  # another replica's from here on
 
     def _imported(self, write: Write, trouble: str) -> None:
         self._tally.failed += bool(trouble)
         self._tally.written += not trouble
-        self._noted("ServiceImports and ServiceExports", trouble)
 
-    async def _tell_of_lease(self) -> None:
-        problem = self._lease.problem
+    async def _tell(self, what: str, problem: Latest[str]) -> None:
         while True:
             version = problem.version
-            self._noted("Lease", problem.value)
+            self._noted(what, problem.value)
             await problem.after(version)

@@ -40,7 +40,8 @@ class MultiCluster:
     """One member of the cluster set. Run it only while the cluster's Lease is held; `may` says whether it is.
 
     `wanted` is what all clusters share; None: `sameness` is not `exported`, and nothing is written.
-    `told` gets each write, and "" or why it failed. Servers without the CRDs are asked again.
+    `told` gets each write, and "" or why it failed; `trouble` is what cannot be written for now, in words.
+    Servers without the CRDs are asked again.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class MultiCluster:
         self._wanted = wanted
         self._logged = told
         self._may = may
+        self.trouble: Latest[str] = Latest("")
+        self._refused: dict[str, str] = {}  # by object, why it could not be written
         self._imports: dict[ServiceKey, Found] = {}
         self._exports: dict[ServiceKey, Found] = {}
         self._namespaces: dict[ServiceKey, Found] = {}
@@ -89,18 +92,22 @@ class MultiCluster:
         """Write what is due; for how long to wait when nothing moves."""
         now_s = time.monotonic()
         self._waiting = {name: until for name, until in self._waiting.items() if until > now_s}
-        due = [write for write in await self._due() if write.object not in self._waiting]
+        due = await self._due()
+        self._refused = {w.object: self._refused[w.object] for w in due if w.object in self._refused}
+        due = [write for write in due if write.object not in self._waiting]
         for start in range(0, len(due), AT_ONCE):
             if not self._may():
                 break
             some = due[start : start + AT_ONCE]
             failures = await asyncio.gather(*(self._send(write) for write in some))
+            self._tell()
             lost = next((error for error in failures if error is not None and _is_trouble(error)), None)
             if lost is not None:
                 self._backoff = self._backoff.failed(0.0)
                 await asyncio.sleep(self._backoff.wait_s(random.random(), lost.retry_after_s))
                 return 0.0
         self._backoff = Backoff()
+        self._tell()
         soonest = min(self._waiting.values(), default=now_s + TRY_AGAIN_S)
         return max(0.0, min(soonest - time.monotonic(), TRY_AGAIN_S))
 
@@ -159,11 +166,19 @@ class MultiCluster:
                 return await self._send(write)
             self._logged(write, error.reason)
             # 409: someone else was quicker; the watch brings what they wrote
-            wait_s = 1.0 if error.status == 409 else TRY_AGAIN_S
-            self._waiting[write.object] = time.monotonic() + wait_s
+            outdated = error.status == 409
+            self._waiting[write.object] = time.monotonic() + (1.0 if outdated else TRY_AGAIN_S)
+            if not outdated:
+                self._refused[write.object] = error.reason
             return error
+        self._refused.pop(write.object, None)
         self._logged(write, "")
         return None
+
+    def _tell(self) -> None:
+        first = next(iter(self._refused.items()), None)
+        more = f" (and {len(self._refused) - 1} more)" if len(self._refused) > 1 else ""
+        self.trouble.set(f"{first[0]}: {first[1]}{more}" if first is not None else "")
 
     async def _follow(self) -> None:
         version = self._wanted.version

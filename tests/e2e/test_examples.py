@@ -38,6 +38,11 @@ async def test_check_finds_nothing_wrong(folder: Path) -> None:
     assert answer.code == 0, answer.out + answer.err
 
 
+async def test_the_example_with_live_clusters_lacks_nothing_but_the_kubeconfig(folder: Path) -> None:
+    answer = await command("check", "-c", "live.yaml", "-o", "json", cwd=folder)
+    assert [error["key"] for error in answer.json()["errors"]] == ["clusters[0].kubeconfig"]
+
+
 async def test_simulate_shows_the_near_order(folder: Path) -> None:
     near, zone, far = places(await simulate(folder, "bookinfo/ratings"))
     assert (near, zone, far) == (["eu-west/eu-west-a/"], ["eu-west/eu-west-b/"], ["eu-north/eu-north-a/"])

@@ -121,12 +121,18 @@ class Tideover:
 
 
 @asynccontextmanager
-async def running_tideover(setup: Setup, *, wait: bool = True) -> AsyncIterator[Tideover]:
+async def running_tideover(
+    setup: Setup, *, wait: bool = True, env: Mapping[str, str] | None = None
+) -> AsyncIterator[Tideover]:
     """`tideover run` for the length of a block. `wait`: until `/readyz` says yes, else until it listens."""
     log = setup.folder / "tideover.log"
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
-            TIDEOVER, "run", "-c", str(setup.config), stdout=out, stderr=out, start_new_session=True
+            *(TIDEOVER, "run", "-c", str(setup.config)),
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env={**os.environ, **(env or {})},
         )
     tideover = Tideover(process, setup, log)
     try:

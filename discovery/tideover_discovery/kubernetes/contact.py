@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
+_REQUEST = re.compile(r"GET \S+?(?: \(watch\))?(?=[:)]|$)")
 # Trouble that is over sooner is not worth a word
 GRACE_S = 2.0
 # Contact that has held for this long is contact again; then also what complete lists lack is gone
@@ -30,6 +32,8 @@ class Contact:
             return replace(self, well_s=well_s)
         if self.trouble:  # the same outage, also when there was contact for a moment
             said = self.said or now_s - self.since_s >= GRACE_S
+            # which of its requests met the same trouble is no news
+            trouble = self.trouble if _cause(self.trouble) == _cause(trouble) else trouble
             return replace(self, trouble=trouble, said=said, well_s=None)
         since_s = min(since_s, now_s)
         said = now_s - since_s >= GRACE_S
@@ -47,3 +51,8 @@ class Contact:
         if self.trouble and not self.said:
             return max(self.since_s + GRACE_S - now_s, 0.0)
         return None
+
+
+def _cause(trouble: str) -> str:
+    """The trouble without the request that met it."""
+    return _REQUEST.sub("", trouble)

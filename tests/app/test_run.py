@@ -206,3 +206,11 @@ async def test_a_stopped_process_that_goes_on_is_not_ended_by_the_watchdog(setup
         await asyncio.sleep(0.5)  # that it was stopped for some time is the point
         tideover.process.send_signal(signal.SIGCONT)
         await holds(tideover.ready, 0.5)
+
+
+async def test_the_socket_for_writing_is_the_owners_alone(setup: Setup) -> None:
+    async with running_tideover(setup):
+        socket = setup.folder / "state" / "admin.sock"
+        assert socket.stat().st_mode & 0o777 == 0o600
+        answer = await command("cluster", "accept", "paris", "--server", f"unix:{socket}")
+        assert (answer.code, answer.err) == (1, "tideover: nothing of cluster 'paris' is held back\n")

@@ -11,7 +11,7 @@ from support.apiserver.build import Binaries, required
 from support.live_mesh import live_servers
 from support.network import NotAllowed, own_network
 
-AS_USER = "unshare --map-root-user --net .venv/bin/pytest tests/e2e/test_live_failover.py tests/e2e/test_live_faults.py"
+AS_USER = "unshare --map-root-user --net .venv/bin/pytest tests/e2e/test_live_*.py"
 
 
 @pytest.fixture(scope="module")

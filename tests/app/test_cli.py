@@ -98,7 +98,7 @@ async def test_status_says_when_nothing_fails_over(
     assert "nothing is failing over" in (await answered(capsys, replica, "status"))[1]
 
 
-HELD = Held(8, 10, 2, time.time() - 5, time.time() + 25)
+HELD = Held(8, 10, 2, time.time() - 5, time.time() + 3600)
 
 
 async def test_status_says_where_facts_come_from_and_what_is_held(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import ipaddress
 import time
@@ -64,6 +63,8 @@ def join_command(  # noqa: PLR0913, PLR0917 (a command line)
     if bool(hub_context) == bool(output):
         raise wrong_use("say where the Secret goes: --hub-context CONTEXT applies it, -o yaml prints it")
     hub = cluster_server.file_with(hub_context, kubeconfig) if hub_context else None
+    import asyncio  # slow to import, and no other command needs it
+
     asyncio.run(_join(asked, (context, path), target, (hub_context, hub), rotate=rotate))
 
 
@@ -188,6 +189,8 @@ async def _apply(api: Api, one: dict[str, Any]) -> None:
 
 async def _token(api: Api, namespace: str, *, rotate: bool) -> tuple[str, str]:
     """The account's token and the cluster's authority, once the token controller has made them."""
+    import asyncio
+
     from tideover_discovery.kubernetes import member_access as made
 
     secret = made.token_secret(namespace)

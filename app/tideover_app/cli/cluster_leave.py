@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +46,8 @@ def leave_command(  # noqa: PLR0913, PLR0917 (a command line)
     """Drain a cluster, then end its registration.
 
     No client loses its last choice while it drains; what lives only there is lost with it."""
+    import asyncio  # slow to import, and no other command needs it
+
     from tideover_core.leaving import DRAIN_S
 
     if not hub_context:
@@ -112,6 +113,8 @@ class _Leaving:
 
     async def _wait(self) -> None:
         """Until it is drained: as a replica says it, or for as long as that takes."""
+        import asyncio
+
         began_s = time.monotonic()
         told = ""
         while True:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,8 @@ def list_command(
     output: Output = Format.TABLE,
 ) -> None:
     """List the clusters that Secrets of the hub register."""
+    import asyncio  # slow to import, and no other command needs it
+
     if not hub_context:
         raise wrong_use("give --hub-context: the hub keeps the registrations")
     path = cluster_server.file_with(hub_context, kubeconfig)

@@ -21,7 +21,6 @@ IMPURE_MODULES = {
 BORDERS = {  # what is translated once, at the border: the only places that may import it
     "envoy": ("wire/tideover_wire/", "xds/tideover_xds/resources/"),
     "kubernetes": ("discovery/tideover_discovery/kubernetes/",),
-    "tideover_discovery.kubernetes": ("discovery/tideover_discovery/",),
     "typer": ("app/tideover_app/cli/",),
 }
 IMPURE_CALLS = {"open", "print", "input"}

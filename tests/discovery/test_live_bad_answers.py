@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from discovery.bending import Bend, bending
 from discovery.live import addresses, fresh, has, hurried, running, service, slice_of, stale
 from support.apiserver import ApiServer
+from support.apiserver.bending import Bend, bending
 from support.wait import holds, until
 from tideover_discovery.kubernetes import following
 from tideover_discovery.kubernetes.client import KubeconfigFile

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from discovery.bending import Bending, bending
 from e2e.live import network, servers
 from support.apiserver import ApiServer
+from support.apiserver.bending import Bending, bending
 from support.envoy import Envoy
 from support.live_mesh import LiveMesh, live_mesh
 from support.load import Load
@@ -60,7 +60,8 @@ class Watched:
         """In step again by itself, and a pod's change is seen."""
 
         async def said() -> bool:
-            return await self.metric("tideover_cluster_stale_seconds") == 0
+            stale_s = await self.metric("tideover_cluster_stale_seconds")
+            return stale_s == await self.metric("tideover_cluster_held_endpoints") == 0
 
         await until(said, PATIENCE_S, self.tideover.log)
         paris = await self.cluster()
@@ -143,7 +144,6 @@ async def test_the_server_forgets_everything_and_is_believed_only_when_told_to(
         servers["paris"].admin.namespace("wiped")
         world.workloads["paris"].create()  # it was restored
         await one.fresh()
-        assert await one.metric("tideover_cluster_held_endpoints") == 0
 
 
 async def test_the_network_to_the_server_is_cut_pauses_crawls_and_flaps(

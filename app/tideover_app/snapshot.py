@@ -7,6 +7,7 @@ process at a time.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import threading
@@ -103,6 +104,7 @@ class StateFolder:
         temporary.replace(path)
         self._good.add(cluster)
         _sync_folder(self.folder)
+        _give_back()
 
     def _keep_previous(self, cluster: str) -> None:
         """The newest becomes the fallback too, without a moment in which neither exists."""
@@ -128,3 +130,12 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _give_back() -> None:
+    """Memory that was needed for a while (a first listing, what was just encoded) goes back to the system.
+
+    glibc keeps it otherwise: 4 to 7 MB with 20,000 endpoints. Other systems do without.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

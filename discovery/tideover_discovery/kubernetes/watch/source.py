@@ -267,10 +267,10 @@ class KubernetesSource:
         before = self._contact
         self._contact = contact = before.now(trouble, since_s, now_s, unix_s)
         known = self._complete or self._initial is not None
-        if not contact.trouble:
+        if not contact.said:  # trouble of a moment is not shown, what is held is
             now = self.held.value
             self.status.set(SourceStatus(self.cluster, known, None, str(now) if now is not None else ""))
-        elif contact.said:
+        else:
             since = contact.since_unix_s if self._complete else self.status.value.stale_since_s
             self.status.set(SourceStatus(self.cluster, known, since, contact.trouble))
         if (self._absent and contact.steady) or (self._complete and self._doubted() != self._doubts):

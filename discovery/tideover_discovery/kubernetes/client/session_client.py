@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import aiohttp
@@ -38,7 +38,8 @@ class Session:
             connector=connector, headers=headers, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
         )
 
-    def request(
+    @asynccontextmanager
+    async def request(
         self,
         method: str,
         path: str,
@@ -46,8 +47,8 @@ class Session:
         data: bytes | None,
         headers: Mapping[str, str],
         timeout_s: float | None,
-    ) -> Any:
-        """An aiohttp request context; without a timeout only its beginning is bounded."""
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer, while it is read; without a timeout only its beginning is bounded."""
         timeout = aiohttp.ClientTimeout(
             total=timeout_s,
             connect=CONNECT_TIMEOUT_S if timeout_s is None else min(CONNECT_TIMEOUT_S, timeout_s),
@@ -56,16 +57,21 @@ class Session:
         extra: dict[str, Any] = {}
         if self.loaded.tls_server_name:
             extra["server_hostname"] = self.loaded.tls_server_name
-        return self._http.request(
-            method,
-            url.update_query(query) if query else url,
-            data=data,
-            headers=headers,
-            timeout=timeout,
-            allow_redirects=False,
-            proxy=self.loaded.proxy,
-            **extra,
-        )
+        async with (
+            asyncio.timeout(HEADERS_TIMEOUT_S if timeout_s is None else None) as beginning,
+            self._http.request(
+                method,
+                url.update_query(query) if query else url,
+                data=data,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+                proxy=self.loaded.proxy,
+                **extra,
+            ) as response,
+        ):
+            beginning.reschedule(None)
+            yield response
 
     @contextmanager
     def used(self) -> Iterator[None]:

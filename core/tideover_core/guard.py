@@ -18,6 +18,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .difference import differing
 from .held import (
     NOTHING_HELD,
     OTHERS,
@@ -282,25 +283,14 @@ def _published(
 
 def _same(found: ClusterFacts, before: ClusterFacts) -> bool:
     """Whether nothing but the generation differs. Services are compared by identity."""
-    services = found.services is before.services or (
-        len(found.services) == len(before.services)
-        and all(before.services.get(key) is facts for key, facts in found.services.items())
-    )
-    return services and replace(found, services={}, generation=0) == replace(
-        before, services={}, generation=0
-    )
+    return not differing(found.services, before.services) and replace(
+        found, services={}, generation=0
+    ) == replace(before, services={}, generation=0)
 
 
 def _changed(before: ClusterFacts, said: ClusterFacts) -> Mapping[ServiceKey, Change]:
     old, new = before.services, said.services
-    if old is new:
-        return {}
-    found: dict[ServiceKey, Change] = {
-        key: (was, now) for key, now in new.items() if (was := old.get(key)) is not now
-    }
-    if len(old) != len(new) or any(was is None for was, _ in found.values()):
-        found |= {key: (was, None) for key, was in old.items() if key not in new}
-    return found
+    return {key: (old.get(key), new.get(key)) for key in differing(old, new)}
 
 
 def _loss(old: ServiceFacts, new: ServiceFacts | None) -> _Loss | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from .difference import differing
 from .model import ClusterFacts, ServiceFacts, ServiceKey
 from .past import Change, Past, after, current, newcomers, without_addresses
 from .world import Presence, Presences
@@ -38,10 +39,8 @@ def observe(
     known = before.services if before is not None else {}
     changes: dict[Owner, Mapping[int, Past]] = {}
     appeared: set[str] = set()
-    for key in known.keys() | latest.services.keys():
+    for key in differing(known, latest.services):
         was, now = known.get(key), latest.services.get(key)
-        if was is now:
-            continue
         owner = (latest.cluster, key)
         pasts = dict(history.pasts.get(owner, {})) if now is not None else {}
         for number, change in _changes(was, now, before is not None):

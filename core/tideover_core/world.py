@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from . import exports
 from .claims import NO_CLAIMS, Address, Claims, changes, disputed, of_service, renewed
 from .conflicts import conflicts_of_rules, conflicts_of_services
+from .difference import differing
 from .leaving import Leaving
 from .model import ClusterFacts, Endpoint, Locality, Problem, ServiceFacts, ServiceKey, ServicePort, Vantage
 from .policy import DestinationRule, FailoverPolicy, age
@@ -262,15 +263,6 @@ def _touched(
         if before.leaving.get(name) != mesh.leaving.get(name):
             touched |= new.services.keys()
     return touched
-
-
-def differing(old: Mapping[K, V], new: Mapping[K, V]) -> set[K]:
-    """The keys whose values are not the same object, or that only one has."""
-    if old is new:
-        return set()
-    if len(old) == len(new) and all(map(is_, old, new)):  # as nearly always; hashing 2,000 keys costs more
-        return {key for key, was, now in zip(new, old.values(), new.values(), strict=True) if was is not now}
-    return {key for key in old.keys() | new.keys() if old.get(key) is not new.get(key)}
 
 
 def _service(key: ServiceKey, parts: list[Part], before: Service | None) -> Service:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from tideover_core.difference import differing
 from tideover_core.model import ClusterFacts, ServiceKey
 from tideover_core.names import wire_name
 from tideover_core.policy import DestinationRule, FailoverPolicy
-from tideover_core.world import Part, Service, World, differing
+from tideover_core.world import Part, Service, World
 from tideover_wire.resource import TypeUrl
 
 from .resources.hosts import every_host, qualified, written

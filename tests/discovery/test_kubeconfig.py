@@ -46,6 +46,16 @@ async def test_a_text_with_all_that_it_may_have_is_taken() -> None:
     assert (await KubeconfigText(config()).current()).authorization == "Bearer secret-one"
 
 
+def repeating(form: str, use: str) -> str:
+    """Few lines that stand for 10^9 values, or for as many steps of merging them."""
+    lines = ["a: &a {x: y}"]
+    lines += [
+        f"{name}: &{name} " + form.format(", ".join([f"*{before}"] * 10))
+        for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    ]
+    return "\n".join([*lines, use])
+
+
 STRANGE_USERS = [
     ({"exec": {"command": "sh", "apiVersion": "v1"}}, "exec"),
     ({"auth-provider": {"name": "gcp"}}, "auth-provider"),
@@ -88,17 +98,24 @@ def test_a_stranger_may_not_reach_out_of_the_text_by_its_cluster(cluster: Any, w
     [
         ("", "empty"),
         ("[]", "no kubeconfig"),
-        ("a: [", "not YAML at line"),
+        ("items: [7]\nkind: List", "no kubeconfig"),
+        ("a: [", "YAML: see line 1"),
+        (b"\xff", "no text"),
         ("{}", "current-context"),
         ("current-context: it", "no context 'it'"),
         ("current-context: it\ncontexts: [{name: it, context: {cluster: c}}]", "no cluster 'c'"),
         ("current-context: it\ncontexts: 7", "no context"),
-        ("[" * 5000, "not YAML"),
-        ("a: " + "x" * (5 << 20), "larger"),
-        ("!!python/object/apply:os.system ['true']", "not YAML"),
+        ("[" * 5000, "YAML: see line"),
+        ("a: " + "x" * (1 << 17), "larger than 128 KiB"),
+        ("!!python/object/apply:os.system ['true']", "YAML: see line"),
+        (repeating("[{}]", "current-context: *i"), "YAML: see line"),
+        (repeating("{{<<: [{}]}}", "users: *i"), "YAML: see line"),
+        ("current-context: " + "x" * 9999, r"no context 'x{80}'\Z"),
     ],
 )
-def test_what_is_no_kubeconfig_is_refused_with_the_reason_and_without_its_text(text: str, word: str) -> None:
+def test_what_is_no_kubeconfig_is_refused_with_the_reason_and_without_its_text(
+    text: str | bytes, word: str
+) -> None:
     with pytest.raises(BadKubeconfig, match=word):
         KubeconfigText(text)
 

@@ -109,7 +109,7 @@ def test_istios_has_a_cluster_per_key() -> None:
         (kubeconfig(**{"current-context": "other"}), "no context 'other'"),
         (kubeconfig(**{"current-context": ""}), "no current-context"),
         (kubeconfig()[:40], "no context"),
-        ("a: [" + TOKEN, "not YAML"),
+        ("a: [" + TOKEN, "YAML: see line 1"),
         ("", "no data"),
         ("- 1", "no kubeconfig"),
         ("x" * (3 << 20), "larger than"),

@@ -27,7 +27,6 @@ ISTIO_NAMESPACE = "istio-system"
 # names occur in targets and in names of files, as those of tideover.yaml
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\Z")
 _PLACE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?\Z")  # a label's value
-_MAX_BYTES = 1 << 20  # what Kubernetes allows in a Secret
 Check = Callable[[bytes], object]
 
 
@@ -144,8 +143,6 @@ def is_name(text: str) -> bool:
 def _decoded(content: object) -> bytes:
     if not isinstance(content, str) or not content:
         raise Refusal(f"it has no data {KUBECONFIG!r}")
-    if len(content) > 2 * _MAX_BYTES:
-        raise Refusal(f"its kubeconfig is larger than {_MAX_BYTES >> 20} MiB")
     try:
         text = base64.b64decode(content, validate=True)
         text.decode()

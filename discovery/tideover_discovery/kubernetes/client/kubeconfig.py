@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
+from tideover_discovery.kubernetes.yaml_tree import BadYaml, objects_in
 
 from .errors import BadKubeconfig
 
 _MAX_BYTES = 4 << 20
+# It is read on the event loop, and what only looks like a kubeconfig may take long to read
+_MAX_BYTES_OF_STRANGERS = 128 << 10
 _HARMLESS = {"extensions", "disable-compression"}
 _CLUSTER = {"server", "certificate-authority-data", "tls-server-name"}
 _CLUSTER_OF_OURS = {"certificate-authority", "insecure-skip-tls-verify", "proxy-url"}
@@ -38,7 +40,7 @@ class Chosen:
 def choose(text: str | bytes, context: str, *, folder: Path | None = None) -> Chosen:
     """The cluster and user of a context ("": the current one). Without a `folder` the text comes from a
     stranger, and whatever reaches out of it is refused. Raises BadKubeconfig."""
-    document = _document(text)
+    document = _document(text, _MAX_BYTES_OF_STRANGERS if folder is None else _MAX_BYTES)
     name = context or document.get("current-context")
     if not name:
         raise BadKubeconfig("it has no current-context, and no context is named")
@@ -53,17 +55,21 @@ def choose(text: str | bytes, context: str, *, folder: Path | None = None) -> Ch
     return Chosen(cluster, user, found.folder, tuple(_files(found)))
 
 
-def _document(text: str | bytes) -> dict[str, Any]:
-    if len(text) > _MAX_BYTES:
-        raise BadKubeconfig(f"it is larger than {_MAX_BYTES >> 20} MiB")
+def _document(text: str | bytes, most_bytes: int) -> dict[str, Any]:
+    if len(text) > most_bytes:
+        raise BadKubeconfig(f"it is larger than {most_bytes >> 10} KiB")
     try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        at = f" at line {mark.line + 1}" if mark is not None else ""
-        raise BadKubeconfig(f"it is not YAML{at}") from None  # no text of it: it holds secrets
+        objects = list(objects_in(text if isinstance(text, str) else text.decode()))
+    except BadYaml as error:
+        # without the error's text: it holds secrets
+        raise BadKubeconfig(f"it is no kubeconfig in YAML: see line {error.line}") from None
+    except UnicodeDecodeError:
+        raise BadKubeconfig("it is no text") from None
+    if not objects:
+        raise BadKubeconfig("it is empty")
+    document = objects[0][2]
     if not isinstance(document, dict):
-        raise BadKubeconfig("it is empty" if document is None else "it is no kubeconfig")
+        raise BadKubeconfig("it is no kubeconfig")
     return document
 
 
@@ -73,9 +79,9 @@ def _named(document: Mapping[str, Any], part: str, name: str, key: str) -> dict[
         if isinstance(entry, dict) and entry.get("name") == name:
             found = entry.get(key)
             if not isinstance(found, dict):
-                raise BadKubeconfig(f"{key} {name!r} says nothing")
+                raise BadKubeconfig(f"{key} {name[:80]!r} says nothing")
             return found
-    raise BadKubeconfig(f"it has no {key} {name!r}")
+    raise BadKubeconfig(f"it has no {key} {name[:80]!r}")
 
 
 def _check(entry: Mapping[str, Any], safe: set[str], ours: set[str], what: str, *, trusted: bool) -> None:

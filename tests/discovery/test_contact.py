@@ -67,3 +67,5 @@ def test_waits_grow_to_a_ceiling_with_full_jitter_and_begin_anew_after_a_good_wh
 def test_a_server_that_asks_for_time_gets_it_within_bounds() -> None:
     assert 5.0 <= Backoff(1).wait_s(0.0, 5.0) <= Backoff(1).wait_s(1.0, 5.0) <= 6.0
     assert Backoff(1).wait_s(0.0, 86_400.0) == LONGEST_RETRY_AFTER_S
+    for none in (0.0, -5.0):  # as one that asks for nothing
+        assert Backoff(3).wait_s(1.0, none) == Backoff(3).wait_s(1.0) > 0

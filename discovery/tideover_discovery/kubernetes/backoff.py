@@ -23,6 +23,8 @@ class Backoff:
 
     def wait_s(self, chance: float, retry_after_s: float | None = None) -> float:
         """Seconds to wait; `chance` is a random number from 0 to 1."""
-        if retry_after_s is not None:
-            return min(retry_after_s, LONGEST_RETRY_AFTER_S) * (1 + 0.2 * chance)
-        return chance * min(CEILING_S, FIRST_S * 2.0 ** min(max(self.failures - 1, 0), 32))
+        own_s = chance * min(CEILING_S, FIRST_S * 2.0 ** min(max(self.failures - 1, 0), 32))
+        if retry_after_s is None:
+            return own_s
+        # one that asks for no time at all is not asked without end either
+        return max(own_s, min(retry_after_s, LONGEST_RETRY_AFTER_S) * (1 + 0.2 * chance))

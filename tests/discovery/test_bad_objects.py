@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from discovery.worlds import RATINGS, Files, endpoints, facts, ground, said
 from support.manifests import Object, Place, endpoint_slice, node, pod, service
@@ -13,6 +14,8 @@ from tideover_core.model import ServiceKey
 from tideover_discovery.kubernetes.assembler import Assembler
 from tideover_discovery.kubernetes.decoding import decode, key
 from tideover_discovery.kubernetes.manifest import item_of
+from tideover_discovery.kubernetes.objects import Refusal
+from tideover_discovery.kubernetes.resources import followed
 
 GOOD = [service("reviews"), endpoint_slice("reviews", [Place("10.0.0.9")])]
 REVIEWS = ServiceKey("bookinfo", "reviews")
@@ -203,3 +206,17 @@ def test_two_objects_of_one_name_in_one_list_are_said() -> None:
     found = files.say(service("ratings"), service("ratings", ports=[{"port": 1}]))
     assert [port.number for port in found.services[RATINGS].ports] == [9080]
     assert "which counts" in said(found)[0]
+
+
+@pytest.mark.parametrize("kind", ["Service", "EndpointSlice", "Pod", "Node", "Namespace", "FailoverPolicy"])
+@pytest.mark.parametrize("other", ["Service", "Pod", "EndpointSlice", "Secret", "PartialObjectMetadata"])
+def test_a_server_that_says_another_kind_than_it_was_asked_for_is_not_believed(kind: str, other: str) -> None:
+    """Least of all that what it was asked for is gone."""
+    if other == kind or (other == "PartialObjectMetadata" and kind in ("Pod", "Node", "Namespace")):
+        return
+    read = next(resource.read for resource in followed() if resource.kind == kind)
+    about = {"name": "a", "labels": {"kubernetes.io/service-name": "a"}}
+    version = "discovery.k8s.io/v1" if other == "EndpointSlice" else "v1"
+    told = {"kind": other, "apiVersion": version, "metadata": about, "addressType": "IPv4"}
+    with pytest.raises(Refusal, match=other):
+        read(Raw(json.dumps(told).encode()))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from discovery.kube_events import (
@@ -12,6 +15,7 @@ from discovery.kube_events import (
     names,
     page,
     say,
+    thing,
     told,
     watching,
 )
@@ -48,6 +52,16 @@ def test_pages_whose_token_has_expired_begin_anew_and_nothing_of_them_counts() -
     one.refused(410, {})
     assert asked(one.next()) == LIST
     assert names(told(one.page(page(20, {"a": 11})))) == {"a": 11}
+
+
+def test_pages_that_go_round_in_a_circle_are_given_up() -> None:
+    one = following(streams=False)
+    one.next()
+    told(one.page(page(10, {"a": 1}, "more")))
+    one.next()
+    with pytest.raises(Interrupted, match="circle"):
+        told(one.page(page(10, {"a": 1}, "more")))
+    assert asked(one.next()) == LIST
 
 
 def test_a_streamed_list_counts_when_its_end_is_marked() -> None:
@@ -187,6 +201,41 @@ def test_other_refusals_keep_the_position(status: int) -> None:
     assert asked(one.next()) == resumed("10")
 
 
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_position_that_the_server_cannot_read_is_given_up(status: int) -> None:
+    one = watching(10)
+    one.refused(status, {})
+    assert asked(one.next()) == LIST
+
+
+@pytest.mark.parametrize("version", ["x", "9" * 30, "9" * 5000])
+def test_a_bookmark_with_nonsense_for_a_version_hides_no_events(version: str) -> None:
+    one = watching(10)
+    said = f'{{"type":"BOOKMARK","object":{{"metadata":{{"resourceVersion":"{version}"}}}}}}'
+    assert say(one, said.encode(), event("ADDED", "a", 11)) == {"a": 11}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff\xfe",
+        b'{"type":"ADDED","object":{"metadata":{"name":"\xff"}}}',
+        b'{"type":"ERROR","object":{"reason":"\xff"}}',
+    ],
+)
+def test_bytes_that_are_no_text_end_the_watch_and_nothing_else(line: bytes) -> None:
+    one = watching(10)
+    assert "no JSON" in interrupted(one, line)
+    assert asked(one.next()) == resumed("10")
+
+
+def test_an_object_with_bytes_that_are_no_text_is_broken() -> None:
+    one = watching(10)
+    line = b'{"type":"ADDED","object":{"metadata":{"name":"a","resourceVersion":"11"},"spec":"\xff"}}'
+    assert say(one, line, event("ADDED", "b", 12)) == {"b": 12}
+    assert [key.name for key in one.broken] == ["a"]
+
+
 def test_a_line_that_is_cut_off_ends_the_watch_and_what_came_before_counts() -> None:
     one = watching(10)
     steps = one.lines([event("ADDED", "a", 11), b'{"type":"ADDED","object":{"metad'])
@@ -238,6 +287,22 @@ def test_a_broken_object_in_a_list_is_not_absent() -> None:
     assert say(one, event("DELETED", "a", 21)) == {"a": None}
 
 
+@pytest.mark.parametrize(
+    "item", [None, 7, {}, {"metadata": None}, {"metadata": {"name": 5}}, {"metadata": {"resourceVersion": 7}}]
+)
+def test_one_in_a_list_that_cannot_be_read_as_far_as_its_name_may_be_any_that_is_not_there(item: Any) -> None:
+    one = watching(10, a=1, b=2)
+    one.reconcile()
+    one.next()
+    meta = {"resourceVersion": "20"}
+    body = {"kind": "ThingList", "metadata": meta, "items": [item, thing("b", 11)]}
+    whole = told(one.page(json.dumps(body).encode()))
+    assert (whole.listed, whole.absent, names(whole)) == (True, frozenset(), {"b": 11})
+    one.reconcile()
+    one.next()
+    assert told(one.page(page(30, {"b": 11}))).absent == {Key("Thing", "", "a")}
+
+
 # --- reconcile
 
 
@@ -276,6 +341,7 @@ def test_a_server_that_is_another_one_is_listed() -> None:
         (Identity("10", "a"), Identity("11", "b"), True),  # emptied, and already further
         (Identity("10", "a"), Identity("11", ""), False),  # nothing known is no other
         (Identity("x", "a"), Identity("w", "a"), False),
+        (Identity("9" * 5000, "a"), Identity("8", "a"), False),
     ],
 )
 def test_a_history_that_goes_back_or_is_of_another_cluster_is_noticed(
@@ -285,7 +351,7 @@ def test_a_history_that_goes_back_or_is_of_another_cluster_is_noticed(
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>", b'{"kind":"Status","metadata":{}}', page(0, {})[:-9], b"[]"]
+    "body", [b"", b"\xff", b"<html>", b'{"kind":"Status","metadata":{}}', page(0, {})[:-9], b"[]"]
 )
 def test_what_is_no_list_is_nobody(body: bytes) -> None:
     assert identity_of(body) is None

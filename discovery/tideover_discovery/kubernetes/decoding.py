@@ -59,6 +59,8 @@ _OF_KIND: Mapping[str, msgspec.json.Decoder[AnyObject]] = {
 }
 _PARTIAL = msgspec.json.Decoder(Partial)
 _HEAD = msgspec.json.Decoder(Head)
+# What decoders say of bytes that are not what they should be
+UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class Unread(Exception):  # noqa: N818 (not an error: most kinds are none of our business)
@@ -73,7 +75,7 @@ def decode(raw: Raw | bytes | dict[str, Any], kind: str = "") -> AnyObject:
     """
     try:
         found = _by_kind(raw, kind)
-    except msgspec.DecodeError as error:  # ValidationError is one
+    except UNREADABLE as error:
         found = _again(raw, kind, error)
     name = type(found).__name__
     _, group, versions, _ = KINDS[name]
@@ -89,7 +91,7 @@ def decode(raw: Raw | bytes | dict[str, Any], kind: str = "") -> AnyObject:
 
 
 def _by_kind(raw: Raw | bytes | dict[str, Any], kind: str) -> AnyObject:
-    """By the kind it says, or the one that is expected. DecodeError when it is neither."""
+    """By the kind it says, or the one that is expected. UNREADABLE when it is neither."""
     whole = METADATA_ONLY.get(kind)
     if whole is not None:
         partial = msgspec.convert(raw, Partial) if isinstance(raw, dict) else _PARTIAL.decode(raw)
@@ -126,7 +128,7 @@ def _check_names(found: AnyObject) -> None:
         raise Refusal(f"metadata.namespace {namespace[:80]!a} is no name that Kubernetes allows")
 
 
-def _again(raw: Raw | bytes | dict[str, Any], kind: str, error: msgspec.DecodeError) -> AnyObject:
+def _again(raw: Raw | bytes | dict[str, Any], kind: str, error: Exception) -> AnyObject:
     """Items of a PodList do not repeat their kind: read them by the list's. Else say what is broken."""
     head = head_of(raw)
     if head is None:
@@ -147,7 +149,7 @@ def _again(raw: Raw | bytes | dict[str, Any], kind: str, error: msgspec.DecodeEr
         if isinstance(raw, dict):
             return msgspec.convert(raw, shape)
         return _OF_KIND[kind].decode(raw)
-    except msgspec.DecodeError as second:
+    except UNREADABLE as second:
         raise Refusal(str(second)) from None
 
 
@@ -162,7 +164,7 @@ def head_of(raw: Raw | bytes | dict[str, Any]) -> Head | None:
     """Kind and metadata of an object, broken or not; None when it is no object at all."""
     try:
         return msgspec.convert(raw, Head) if isinstance(raw, dict) else _HEAD.decode(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 

@@ -14,15 +14,19 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from .decoding import Unread, make_key
+from .decoding import UNREADABLE, Unread, make_key
 from .objects import Key, Nameless, Refusal
 
 T = TypeVar("T")
 PAGE = 500
 _AT_A_TIME = 50  # objects that are decoded before others get a turn
+# Who an object is that cannot be read as far as its name: it may be any
+UNNAMED = "?"
 _INITIAL_END = "k8s.io/initial-events-end"
 # What servers answer that do not stream lists: unknown field, feature off, etcd too old
 _NO_STREAMED_LISTS = frozenset({400, 405, 422, 500, 501})
+# What servers answer that do not know our position any more, or cannot read it
+_ANEW = frozenset({400, 410, 422})
 
 
 class Want(Enum):
@@ -132,6 +136,7 @@ class Following(Generic[T]):
         self._good: set[Key] = set()
         self._position = ""  # the version that a watch goes on from; "": there must be a list
         self._reconcile = False
+        self._nobody = Key(kind, "", UNNAMED)
         self._asked: Ask | None = None
         self._list: _Listing[T] | None = None
         self._lost_streams = 0  # lists by stream that ended too early, in a row
@@ -177,7 +182,7 @@ class Following(Generic[T]):
         assert self._list is not None
         try:
             said = _LIST.decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             self.failed()
             raise Interrupted(f"{self.kind}: answered no list of JSON, or one that is cut off") from None
         if not said.kind.endswith("List") or not said.metadata.resource_version:
@@ -188,7 +193,10 @@ class Following(Generic[T]):
             for raw in items[start : start + _AT_A_TIME]:
                 self._listed(raw)
             yield Changed()
-        self._list.token = said.metadata.continue_
+        before, self._list.token = self._list.token, said.metadata.continue_
+        if before and before == self._list.token:
+            self.failed()
+            raise Interrupted(f"{self.kind}: the pages of the list go round in a circle")
         if not self._list.token:
             yield self._whole(said.metadata.resource_version)
 
@@ -210,10 +218,9 @@ class Following(Generic[T]):
     def refused(self, status: int, body: Mapping[str, Any]) -> None:
         """The request was answered with an error: what that means for the next one."""
         asked = self._asked.want if self._asked is not None else None
-        if status == 410 or _too_large(body):
-            if asked is Want.WATCH:
-                self._position = ""
-        elif asked is Want.INITIAL and status in _NO_STREAMED_LISTS:
+        if asked is Want.WATCH and (status in _ANEW or _too_large(body)):
+            self._position = ""
+        elif asked is Want.INITIAL and status in _NO_STREAMED_LISTS and not _too_large(body):
             self._offers.streamed_lists = False
             self._list = None
             return
@@ -241,7 +248,7 @@ class Following(Generic[T]):
             if event.type == "ERROR":
                 self._error(msgspec.json.decode(event.object))
             meta = _HEAD.decode(event.object).metadata
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             self.failed(unread=True)
             raise Interrupted(f"{self.kind}: the watch said what is no JSON, or cut off") from None
         if event.type == "BOOKMARK":
@@ -286,15 +293,18 @@ class Following(Generic[T]):
             self.broken.pop(key, None)
         except Unread:
             return
-        except Refusal as error:
+        except (Refusal, *UNREADABLE) as error:
             self.broken[key] = self._faulty(key, error)
 
     def _listed(self, raw: Raw, meta: _Meta | None = None) -> None:
         assert self._list is not None
         try:
             meta = meta or _HEAD.decode(raw).metadata
-        except msgspec.DecodeError as error:
-            self._list.broken[Key(self.kind, "", "?")] = Broken(str(error), good=False, hides=True)
+        except UNREADABLE as error:
+            self._list.broken[self._nobody] = Broken(str(error), good=False, hides=True)
+            return
+        if not meta.name:
+            self._list.broken[self._nobody] = Broken("metadata.name is missing", good=False, hides=True)
             return
         key = make_key(self.kind, meta.namespace, meta.name)
         try:
@@ -302,7 +312,7 @@ class Following(Generic[T]):
             self._list.broken.pop(key, None)
         except Unread:
             return
-        except Refusal as error:
+        except (Refusal, *UNREADABLE) as error:
             self._list.found.pop(key, None)
             self._list.broken[key] = self._faulty(key, error)
 
@@ -312,7 +322,7 @@ class Following(Generic[T]):
         self._position, self._list, self._reconcile = "", None, False
         return Changed(listed=True, absent=absent)
 
-    def _faulty(self, key: Key, error: Refusal) -> Broken:
+    def _faulty(self, key: Key, error: Exception) -> Broken:
         return Broken(str(error), good=key in self._good, hides=not isinstance(error, Nameless))
 
     def _whole(self, version: str) -> Changed[T]:
@@ -320,7 +330,9 @@ class Following(Generic[T]):
         assert self._list is not None
         found, broken = self._list.found, self._list.broken
         absent = (self._good - found.keys()) - broken.keys()
-        self._good = (self._good & broken.keys()) | found.keys()
+        if self._nobody in broken:  # it may be any of them
+            absent = set()
+        self._good = (self._good - absent) | found.keys()
         self.broken = broken
         self._position, self._list, self._reconcile = version, None, False
         self._lost_streams = self._stuck = 0
@@ -351,10 +363,15 @@ class _Listing(Generic[T]):
     broken: dict[Key, Broken] = field(default_factory=dict)
 
 
+def number(version: str) -> int | None:
+    """A resourceVersion as a number, None for one that is none (of 64 bits)."""
+    return int(version) if version.isdecimal() and len(version) <= 20 else None
+
+
 def _order(version: str, position: str) -> int:
     """-1, 0 or 1; versions that are no numbers are new unless they are equal."""
-    if version.isdecimal() and position.isdecimal():
-        a, b = int(version), int(position)
+    a, b = number(version), number(position)
+    if a is not None and b is not None:
         return (a > b) - (a < b)
     return 0 if version == position and version else 1
 

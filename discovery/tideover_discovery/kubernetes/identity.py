@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Struct
 
+from .decoding import UNREADABLE
+from .following import number
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -23,9 +26,8 @@ class Identity:
         """Whether the server that says `now` has not come from here by going forward."""
         if self.uid and now.uid and self.uid != now.uid:
             return True
-        if self.version.isdecimal() and now.version.isdecimal():
-            return int(now.version) < int(self.version)
-        return False
+        before, after = number(self.version), number(now.version)
+        return before is not None and after is not None and after < before
 
 
 class _Meta(Struct, rename="camel"):
@@ -50,7 +52,7 @@ def identity_of(body: bytes) -> Identity | None:
     """From a list of the namespace `kube-system`; None when it is no such list."""
     try:
         said = _LIST.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
     if not said.kind.endswith("List") or not said.metadata.resource_version:
         return None

@@ -8,8 +8,9 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Raw
 
-from .decoding import decode
+from .decoding import Unread, decode, head_of
 from .manifest import Item, item_of
+from .objects import Refusal
 
 T = TypeVar("T")
 JSON = "application/json"
@@ -61,7 +62,19 @@ def as_dict(raw: Raw) -> dict[str, Any]:
 
 
 def _of(kind: str, origin: str) -> Callable[[Raw], Item]:
-    return lambda raw: item_of(decode(raw, kind), origin)
+    def read(raw: Raw) -> Item:
+        try:
+            found = decode(raw, kind)
+        except Unread:
+            head = head_of(raw)
+            if head is None or head.kind in ("", kind):
+                raise
+            raise Refusal(f"answered a {head.kind[:80]!a} as a {kind}") from None
+        if type(found).__name__ != kind:
+            raise Refusal(f"answered a {type(found).__name__} as a {kind}")
+        return item_of(found, origin)
+
+    return read
 
 
 def followed(origin: str = "") -> tuple[Resource[Item], ...]:

@@ -17,7 +17,7 @@ from tideover_discovery.kubernetes.client import Access, Api
 from tideover_discovery.kubernetes.contact import Contact
 from tideover_discovery.kubernetes.doubt import NO_DOUBTS, Doubts
 from tideover_discovery.kubernetes.endpoints import Ground
-from tideover_discovery.kubernetes.following import Changed, Offers
+from tideover_discovery.kubernetes.following import UNNAMED, Changed, Offers
 from tideover_discovery.kubernetes.manifest import Item
 from tideover_discovery.kubernetes.objects import Key
 from tideover_discovery.kubernetes.resources import followed
@@ -229,7 +229,8 @@ class KubernetesSource:
                 )
                 if not fault.good:
                     doubtful.add(key)
-        return Doubts(tuple(problems), frozenset(doubtful))
+        unsure = any(key.name == UNNAMED for key in doubtful)
+        return Doubts(tuple(problems), frozenset(doubtful), unsure)
 
     def _known_before(self, kind: str) -> set[Key]:
         """Policies of an earlier life, of a kind that cannot be listed in this one."""

@@ -96,6 +96,7 @@ async def test_a_writer_that_is_refused_is_noted_and_waits_while_others_write(st
         await until(lambda: server.writes["/b"] > 20)
         assert server.writes["/a"] == 1
         assert noted == {"first": f"PATCH /a: {status}", "second": ""}
+    assert noted == {"first": "", "second": ""}, "another replica's from here on"
 
 
 @pytest.mark.parametrize("status", [404, 409])

@@ -25,6 +25,7 @@ class Server:
 
     def __init__(self) -> None:
         self.trouble = 0
+        self.noted: list[str] = []
         self.taken: list[tuple[str, str, Any]] = []
 
     async def get(self, path: str) -> bytes:
@@ -60,7 +61,7 @@ class Held:
 @asynccontextmanager
 async def telling(server: Server, lease: Held) -> AsyncIterator[tuple[ServiceEvents, Count]]:
     count = Count()
-    events = ServiceEvents("replica-0", count)
+    events = ServiceEvents("replica-0", count, server.noted.append)
     task = asyncio.create_task(events.run(cast(Api, server), cast(Lease, lease)))
     try:
         yield events, count
@@ -103,6 +104,21 @@ async def test_what_a_server_in_trouble_does_not_take_is_told_when_it_does(troub
         await until(lambda: count.failed > 1)
         server.trouble = 0
         await until(lambda: count.written == 1)
+
+
+async def test_without_the_right_to_write_events_it_is_said_until_there_is_or_another_writes() -> None:
+    server, lease = Server(), Held()
+    async with telling(server, lease) as (events, _):
+        server.trouble = 403
+        events.places(failing("ratings"))
+        await until(lambda: server.noted[-1:] == ["trouble"])
+        server.trouble = 0
+        await until(lambda: server.noted[-1] == "")
+        server.trouble = 403
+        events.places(failing("ratings", "reviews"))
+        await until(lambda: server.noted[-1] == "trouble")
+        lease.held.set(False)
+        await until(lambda: server.noted[-1] == "")
 
 
 async def test_what_it_will_never_take_is_dropped_and_the_next_is_told() -> None:

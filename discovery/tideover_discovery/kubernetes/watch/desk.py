@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tideover_core.latest import Latest
@@ -59,7 +60,7 @@ class Desk:
         self._lease = Lease(self._api, office.root_namespace, office.replica)
         self._tally = tally
         self._noted = noted
-        self.events = ServiceEvents(office.replica, tally.events)
+        self.events = ServiceEvents(office.replica, tally.events, partial(noted, "Events"))
 
     async def run(self) -> None:
         """Until cancelled; then the Lease is given back."""

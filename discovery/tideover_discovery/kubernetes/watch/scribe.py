@@ -68,18 +68,25 @@ class Scribe:
 
     async def run(self, world: Latest[World]) -> None:
         """Until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for kind, reflector in self._reflectors.items():
-                tasks.create_task(reflector.run(), name=f"{self._api.name} {kind} (writer)")
-            tasks.create_task(self._follow(world))
-            while True:
-                self._moved.clear()
-                began_s = time.monotonic()
-                wait_s = await self._turn(world.value)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s):
-                        await self._moved.wait()
-                await asyncio.sleep(max(0.0, began_s + GAP_S - time.monotonic()))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for kind, reflector in self._reflectors.items():
+                    tasks.create_task(reflector.run(), name=f"{self._api.name} {kind} (writer)")
+                tasks.create_task(self._follow(world))
+                await self._write(world)
+        finally:
+            for writer in self._writers:
+                self.noted(writer.name, "")  # another replica's from here on
+
+    async def _write(self, world: Latest[World]) -> None:
+        while True:
+            self._moved.clear()
+            began_s = time.monotonic()
+            wait_s = await self._turn(world.value)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._moved.wait()
+            await asyncio.sleep(max(0.0, began_s + GAP_S - time.monotonic()))
 
     async def _follow(self, world: Latest[World]) -> None:
         version = world.version

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -35,11 +35,17 @@ class Count:
 
 
 class ServiceEvents:
-    """News of one cluster's services on its way to its API server. Nothing else ever waits for it."""
+    """News of one cluster's services on its way to its API server. Nothing else ever waits for it.
 
-    def __init__(self, instance: str, count: Count) -> None:
+    `noted` is told why none can be written, "" when they can, or when another replica writes.
+    """
+
+    def __init__(
+        self, instance: str, count: Count, noted: Callable[[str], None] = lambda trouble: None
+    ) -> None:
         self._instance = instance
         self._count = count
+        self._noted = noted
         self._known: Known = {}
         self._waiting: deque[News] = deque()
         self._series: OrderedDict[str, int] = OrderedDict()  # Event -> how often it was told
@@ -87,6 +93,8 @@ class ServiceEvents:
 
     def _forget(self, lease: Lease) -> None:
         """What another replica has told."""
+        if not lease.held.value:
+            self._noted("")
         if lease.held.value or not lease.other:
             return
         before_s = time.time() - TOLD_BY_OTHERS_S
@@ -101,10 +109,12 @@ class ServiceEvents:
         except ApiError as error:
             if error.status in (0, 401, 403, 429) or error.status >= 500:
                 self._count.failed += 1
+                self._noted(error.reason if error.status == 403 else "")
                 return max(TRY_AGAIN_S, error.retry_after_s or 0.0)
             self._count.dropped += 1  # the namespace is gone, say
         else:
             self._count.written += 1
+            self._noted("")
         if self._waiting:
             self._waiting.popleft()
         return EVERY_S

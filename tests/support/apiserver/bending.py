@@ -18,7 +18,7 @@ Bend = Callable[[web.Request], web.Response | None]
 
 
 class Bending:
-    """`bend` answers a request, or lets it through with None. `changed` edits what goes through."""
+    """`bend` answers a request, or lets it through with None."""
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
@@ -30,6 +30,8 @@ class Bending:
         self.flowing = asyncio.Event()
         self.flowing.set()
         self.repeat = False  # say each line of a watch twice
+        self.lose = b""  # lines of a watch with this are lost
+        self.lost = 0
 
     def kubeconfig(self, path: Path) -> None:
         self._server.kubeconfig(path, server=self.url, ca=self.authority.pem.decode())
@@ -65,6 +67,9 @@ class Bending:
             await response.prepare(request)
             async for line in answer.content:
                 await self.flowing.wait()
+                if self.lose and self.lose in line:
+                    self.lost += 1
+                    continue
                 await response.write(line * 2 if self.repeat and b'"type"' in line[:8] else line)
             await response.write_eof()
             return response

@@ -69,7 +69,7 @@ class Reflector(Generic[T]):
         self.lists = 0  # complete lists so far
         self.watches = 0  # begun so far, also those that list first
         self.events = 0  # of watches, that told something new
-        self.errors: Counter[str] = Counter()  # by cause: unreachable, silent, unreadable, http_401
+        self.errors: Counter[str] = Counter()  # by cause: unreachable, silent, unreadable, http_410
         self._api = api
         self._told = told
         self._moved = moved
@@ -257,7 +257,7 @@ def _cause(error: BaseException) -> str:
     """What kind of error, in few kinds."""
     if isinstance(error, Silent):
         return "silent"
-    if isinstance(error, ApiError) and error.status >= 300:
+    if isinstance(error, ApiError | Interrupted) and error.status >= 300:
         return f"http_{error.status}"
     return "unreachable" if isinstance(error, ApiError) and not error.status else "unreadable"
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FILE = "registrations.json"
 WRITTEN = "registeredV1"
+AGAIN_AFTER_S = 5.0  # when it could not be written
 Register = Callable[[Sequence[Registered]], list[str]]
 Noted = Callable[[str, list[Problem]], object]
 
@@ -133,15 +134,20 @@ class Registrations:
             self.changed()
 
     def _next_stage_s(self) -> float | None:
+        """In how long time alone changes something; None: never."""
         now_s = time.monotonic()
         left = [since_s + DRAIN_S - now_s for since_s in self._since_s.values()]
+        left += [AGAIN_AFTER_S] if self._unkept() else []
         return min((one for one in left if one > 0), default=None)
+
+    def _unkept(self) -> bool:
+        return self.known and to_remember(self.rows) != self._kept
 
     async def _keep(self) -> None:
         """Remember the rows, once they are known; a disk that refuses is a problem, and is tried again."""
-        wanted = to_remember(self.rows)
-        if not self.known or wanted == self._kept:
+        if not self._unkept():
             return
+        wanted = to_remember(self.rows)
         try:
             await asyncio.to_thread(_write, self._path, {WRITTEN: wanted})
         except OSError as error:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from support.wait import until
 from tideover_app import run_registrations
 from tideover_app.config import Cluster, Config, Kubeconfig
 from tideover_app.run_registrations import FILE, Registrations
 from tideover_core.leaving import Leaving
 from tideover_core.model import Problem
+
+ROW = {"name": "dublin", "network": "blue", "locality": "eu-north//", "origin": "Secret a/b"}
+EARLIER = json.dumps({"registeredV1": [{**ROW, "created": "", "leaving": ""}]})
 
 
 def made(state: Path, noted: list[Problem], hub: str | None = "hub") -> Registrations:
@@ -45,8 +51,7 @@ def test_what_is_torn_is_a_problem_and_waits_for_the_hub(tmp_path: Path, text: s
 
 
 def test_an_earlier_life_is_known(tmp_path: Path) -> None:
-    row = {"name": "dublin", "network": "blue", "locality": "eu-north//", "origin": "Secret a/b"}
-    (tmp_path / FILE).write_text(json.dumps({"registeredV1": [{**row, "created": "", "leaving": ""}]}))
+    (tmp_path / FILE).write_text(EARLIER)
     registrations = made(tmp_path, [])
     (found,) = registrations.load()
     assert registrations.known
@@ -62,3 +67,24 @@ def test_a_cluster_drains_and_then_is_drained(tmp_path: Path, monkeypatch: pytes
     for now_s, stage in ((100.0, Leaving.DRAINING), (129.9, Leaving.DRAINING), (130.0, Leaving.DRAINED)):
         monkeypatch.setattr(run_registrations.time, "monotonic", lambda now_s=now_s: now_s)
         assert registrations.leaving() == {"dublin": stage}
+
+
+async def test_a_disk_that_refuses_is_said_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_registrations, "AGAIN_AFTER_S", 0.05)
+    state, noted = tmp_path / "state", list[Problem]()
+    state.mkdir()
+    (state / FILE).write_text(EARLIER)
+    registrations = made(state, noted)
+    registrations.load()
+    shutil.rmtree(state)
+    task = asyncio.create_task(registrations.run())
+    try:
+        await until(lambda: any("cannot be written" in problem.message for problem in noted))
+        state.mkdir()
+        await until((state / FILE).exists)
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+    assert json.loads((state / FILE).read_text()) == json.loads(EARLIER)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -19,6 +20,7 @@ from tideover_discovery.kubernetes.doubt import NO_DOUBTS, Doubts
 from tideover_discovery.kubernetes.endpoints import Ground
 from tideover_discovery.kubernetes.following import UNNAMED, Changed, Offers
 from tideover_discovery.kubernetes.manifest import Item
+from tideover_discovery.kubernetes.missing import NOTHING_MISSING, kinds_known
 from tideover_discovery.kubernetes.objects import Key
 from tideover_discovery.kubernetes.resources import followed
 
@@ -61,7 +63,7 @@ class KubernetesSource:
         self.api = Api(access, name=cluster)
         self._clock = clock
         self._ground = Ground(cluster, network, locality, allow_loopback)
-        self._initial = initial
+        self._hold_s = removal_hold_s
         self._guard = Guard(hold_s=removal_hold_s)
         self.held: Latest[Held | None] = Latest(None)
         self.facts: Latest[ClusterFacts | None] = Latest(initial)
@@ -71,9 +73,12 @@ class KubernetesSource:
 
     def _begin(self) -> None:
         """All that one run keeps: another one lists everything again."""
-        self._assembler = Assembler(self._ground, self.facts.value)
+        self._initial = self.facts.value
+        self._assembler = Assembler(self._ground, self._initial)
         self._pending: dict[Key, Item | None] = {}
         self._absent: set[Key] = set()
+        self._missing = NOTHING_MISSING
+        self._unlisted = kinds_known(self._initial)  # kinds of which there must be some
         self._doubts = NO_DOUBTS
         self._complete = False
         self._required_at_s: float | None = None
@@ -83,7 +88,9 @@ class KubernetesSource:
         self._steps = Latest(0)  # counts whatever is done
         offers = Offers()
         self.reflectors = [
-            Reflector(self.api, resource, self._told, moved=self._moved.set, offers=offers)
+            Reflector(
+                self.api, resource, partial(self._told, resource.kind), moved=self._moved.set, offers=offers
+            )
             for resource in followed(self.cluster)
         ]
 
@@ -101,17 +108,28 @@ class KubernetesSource:
                 tasks.create_task(self._keep_contact(), name=f"{self.cluster} contact")
                 tasks.create_task(self._reconcile(), name=f"{self.cluster} reconcile")
                 tasks.create_task(self._look_twice(), name=f"{self.cluster} second look")
+                tasks.create_task(self._look_for_missing(), name=f"{self.cluster} missing")
         finally:
             await self.api.close()
 
     def accept_removals(self) -> None:
         """An operator says that what is held is really gone."""
         self._guard = accepted(self._guard)
+        self._missing, gone = self._missing.confirmed(self._missing.counts(), math.inf)
+        self._absent |= gone
         self._news.set()
 
-    def _told(self, changed: Changed[Item]) -> None:
+    def _told(self, kind: str, changed: Changed[Item]) -> None:
         """A resource has changed."""
-        self._absent |= changed.absent
+        absent, until_s = changed.absent, time.monotonic() + self._hold_s
+        if not changed.listed:
+            self._missing = self._missing.without(changed.changes.keys())
+        elif kind not in RECONCILED:
+            self._missing, absent = self._missing.listed(kind, changed.changes.keys(), absent, until_s)
+            if kind in self._unlisted and not changed.changes:
+                self._missing = self._missing.unsaid(kind, until_s)
+            self._unlisted -= {kind}
+        self._absent |= absent
         self._absent -= changed.changes.keys()
         self._pending.update(changed.changes)
         self._news.set()
@@ -177,6 +195,26 @@ class KubernetesSource:
             self._guard = confirmed(self._guard, time.monotonic())
             self._news.set()
 
+    async def _look_for_missing(self) -> None:
+        """When a list lacked much, have another one that says whether it is gone."""
+        while True:
+            await self._when(lambda: bool(self._missing))
+            look_s = self._missing.next_look_s() or 0.0
+            await asyncio.sleep(max(look_s - time.monotonic(), 0.0))
+            kinds = self._missing.due(time.monotonic())
+            looked = [(r, r.lists) for r in self.reflectors if r.resource.kind in kinds]
+            for reflector, _ in looked:
+                reflector.look_again()
+            try:
+                async with asyncio.timeout(SECOND_LOOK_TIMEOUT_S):
+                    await self._when(partial(_listed_since, looked))
+            except TimeoutError:
+                continue  # kept on, and looked at again
+            self._missing, gone = self._missing.confirmed(kinds, time.monotonic())
+            self._absent |= gone
+            self._news.set()
+            self._moved.set()
+
     async def _when(self, condition: Callable[[], bool]) -> None:
         while not condition():
             await self._steps.after(self._steps.version)
@@ -193,7 +231,7 @@ class KubernetesSource:
 
     def _listed(self) -> bool:
         """Whether all is known that the first facts need. Optional kinds are waited for, but not for long."""
-        if not all(r.standing.listed for r in self.reflectors if r.resource.required):
+        if not all(r.standing.listed for r in self.reflectors if r.resource.required) or self._unsaid():
             return False
         now = time.monotonic()
         if self._required_at_s is None:
@@ -213,13 +251,17 @@ class KubernetesSource:
         if self.api.problem:
             object_ = f"Cluster {self.cluster}"
             problems.append(Problem(object_, self.api.problem, "the credentials read before are used on"))
+        for kind, count in self._missing.counts().items():
+            missing = f"{count or 'all'} that were there are missing in a list that has fewer"
+            until = "what was known of them stays until a second look says the same"
+            problems.append(Problem(f"{kind}s of {self.cluster}", missing, until))
         for reflector in self.reflectors:
             kind, standing = reflector.resource.kind, reflector.standing
             if not reflector.resource.required and standing.trouble and not self._contact.trouble:
                 problems.append(
                     Problem(f"{kind}s of {self.cluster}", standing.trouble, "what was known stays")
                 )
-            if not standing.listed:
+            if not standing.listed or kind in self._missing.kinds:
                 doubtful |= self._known_before(kind)
             for key, fault in sorted(reflector.broken.items()):
                 stays = "its last good version stays"
@@ -244,7 +286,11 @@ class KubernetesSource:
     def _with_exports(self, facts: ClusterFacts) -> ClusterFacts:
         """With the exports of an earlier life, while they cannot be listed in this one."""
         unlisted = any(r.resource.kind == "ServiceExport" and not r.standing.listed for r in self.reflectors)
-        if not unlisted or self._initial is None or self._initial.exports.keys() <= facts.exports.keys():
+        if (
+            not (unlisted or "ServiceExport" in self._missing.kinds)
+            or self._initial is None
+            or self._initial.exports.keys() <= facts.exports.keys()
+        ):
             return facts
         return replace(facts, exports={**self._initial.exports, **facts.exports})
 
@@ -282,10 +328,18 @@ class KubernetesSource:
         found = [(r.standing.trouble, r.standing.since_s) for r in self._required_out_of_step()]
         if self._probed[0]:
             found.insert(0, self._probed)
+        found += [
+            (f"{kind}: answered none, where there were some", until_s - self._hold_s)
+            for kind, until_s in self._unsaid().items()
+        ]
         if not found:
             return "", 0.0
         text = next((text for text, _ in found if text != "not listed yet"), "not listed yet")
         return text, min(since_s for _, since_s in found)
+
+    def _unsaid(self) -> Mapping[str, float]:
+        """Kinds that the first facts cannot do without, and of which the server says none."""
+        return {kind: at_s for kind, at_s in self._missing.kinds.items() if kind in ("Pod", "Node")}
 
     def _required_out_of_step(self) -> list[Reflector[Item]]:
         return [r for r in self.reflectors if r.resource.required and not r.standing.in_step]
@@ -301,4 +355,4 @@ class KubernetesSource:
 
 
 def _listed_since(looked: list[tuple[Reflector[Item], int]]) -> bool:
-    return all(reflector.lists > before for reflector, before in looked)
+    return all(reflector.lists > before or reflector.standing.missing for reflector, before in looked)

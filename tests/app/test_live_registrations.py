@@ -134,6 +134,15 @@ async def test_a_cluster_joins_changes_breaks_and_vanishes_and_nothing_is_lost(m
                 return one.locality.startswith("eu-south") and await fresh(tideover)
 
             await until(moved, what=tideover.log)
+            # another one of that name, with paris behind it: the older one counts
+            paris = base64.b64encode(mesh.hub.kubeconfig().encode()).decode()
+            name = {"name": "z", "namespace": mesh.namespace, "labels": {"tideover.dev/cluster": "dublin"}}
+            mesh.hub.admin.create(
+                {"apiVersion": "v1", "kind": "Secret", "metadata": name, "data": {"kubeconfig": paris}}
+            )
+            await until(lambda: problem(tideover, f"Secret {mesh.namespace}/z: ", "first"), what=tideover.log)
+            assert (await cluster(tideover)).server == mesh.member.url
+            mesh.hub.admin.delete("Secret", "z", mesh.namespace)
             # broken: the last good credentials stay in use
             bad = json.loads(text)
             bad["users"][0]["user"] = {"exec": {"command": "/bin/sh"}}

@@ -21,7 +21,7 @@ from tideover_core.model import Problem
 from tideover_discovery.kubernetes.registration import Registered
 from tideover_discovery.kubernetes.registry import remembered, settled, to_remember
 
-from .config import Config
+from .config import Cluster, Config
 
 if TYPE_CHECKING:
     from tideover_discovery.kubernetes.watch.registrations import RegistrationWatch
@@ -87,11 +87,20 @@ class Registrations:
         }
 
     async def run(self) -> None:
-        """Follow the hub until cancelled."""
-        hub = next((one for one in self._config.clusters if one.name == self._config.hub), None)
-        if hub is None:
-            await asyncio.Event().wait()
-            return
+        """Follow the hub until cancelled, with whatever credentials the file gives it at the moment."""
+        while True:
+            hub = self._hub()
+            if hub is not None:
+                await self._follow(hub)
+            else:  # none, or it is not in the file for now: what is known stays
+                await self._wake.wait()
+                self._wake.clear()
+
+    def _hub(self) -> Cluster | None:
+        return next((one for one in self._config.clusters if one.name == self._config.hub), None)
+
+    async def _follow(self, hub: Cluster) -> None:
+        """Until the file says something else of the hub."""
         from tideover_discovery.kubernetes.client import Api  # slow to import
         from tideover_discovery.kubernetes.watch.registrations import RegistrationWatch
 
@@ -101,8 +110,8 @@ class Registrations:
             Api(access(hub), name=hub.name), self._config.root_namespace, self._wake.set
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(watch.run(), name="registrations")
-            while True:
+            watching = tasks.create_task(watch.run(), name="registrations")
+            while self._hub() == hub:
                 self._settle(watch)
                 await self._keep()
                 try:
@@ -111,6 +120,7 @@ class Registrations:
                 except TimeoutError:
                     pass
                 self._wake.clear()
+            watching.cancel()
 
     def _settle(self, watch: RegistrationWatch) -> None:
         in_file = {cluster.name for cluster in self._config.clusters}

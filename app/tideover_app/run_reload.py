@@ -17,7 +17,7 @@ UNTOLD_MS = 2_000  # looked at so often without being told: some file systems te
 STILL_S = 0.1  # a part of a file is often valid YAML, and lacks a cluster
 STAYS = "the configuration before stays in use"
 # besides clusters and policies, which `Sources` and `PolicyWatch` exchange
-_MERGED = ("sameness", "root_namespace")
+_MERGED = ("sameness",)
 _LIVE = ("clusters", "policies", *_MERGED)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -15,13 +16,15 @@ from tideover_app.config import Cluster, Config, Kubeconfig
 from tideover_app.run_registrations import FILE, Registrations
 from tideover_core.leaving import Leaving
 from tideover_core.model import Problem
+from tideover_discovery.kubernetes.client import Api, KubeconfigFile
+from tideover_discovery.kubernetes.watch import registrations as registrations_module
 
 ROW = {"name": "dublin", "network": "blue", "locality": "eu-north//", "origin": "Secret a/b"}
 EARLIER = json.dumps({"registeredV1": [{**ROW, "created": "", "leaving": ""}]})
 
 
 def made(state: Path, noted: list[Problem], hub: str | None = "hub") -> Registrations:
-    hub_row = Cluster(name="hub", kubeconfig=Kubeconfig.model_construct(path=state / "none"))
+    hub_row = Cluster(name="hub", kubeconfig=Kubeconfig.model_construct(path=state / "none", context=""))
     config = Config(clusters=(hub_row,), hub=hub).model_copy(update={"state": state})
     return Registrations(config, lambda rows: [], lambda topic, problems: noted.extend(problems))
 
@@ -88,3 +91,44 @@ async def test_a_disk_that_refuses_is_said_and_tried_again(
         task.cancel()
         await asyncio.wait({task})
     assert json.loads((state / FILE).read_text()) == json.loads(EARLIER)
+
+
+async def test_other_credentials_of_the_hub_are_used_and_what_is_known_stays_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / FILE).write_text(EARLIER)
+    watching: list[Path] = []
+
+    class Watch:
+        found, complete = (), False
+
+        def __init__(self, api: Api, *_: object) -> None:
+            self._path = cast(KubeconfigFile, api._access).path
+
+        async def run(self) -> None:
+            watching.append(self._path)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                watching.remove(self._path)
+
+        def problems(self) -> list[Problem]:
+            return []
+
+    monkeypatch.setattr(registrations_module, "RegistrationWatch", Watch)
+    registrations = made(tmp_path, [])
+    registrations.load()
+    config = registrations._config
+    task = asyncio.create_task(registrations.run())
+    try:
+        await until(lambda: watching == [tmp_path / "none"])
+        kubeconfig = Kubeconfig.model_construct(path=tmp_path / "other", context="")
+        moved = config.clusters[0].model_copy(update={"kubeconfig": kubeconfig})
+        registrations.configure(config.model_copy(update={"clusters": ()}))
+        await until(lambda: watching == [])
+        registrations.configure(config.model_copy(update={"clusters": (moved,)}))
+        await until(lambda: watching == [tmp_path / "other"])
+        assert [row.name for row in registrations.rows] == ["dublin"]
+    finally:
+        task.cancel()
+        await asyncio.wait({task})

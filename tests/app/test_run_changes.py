@@ -70,9 +70,10 @@ async def test_sighup_reads_it_again_and_says_what_needs_a_restart(setup: Setup)
     async with running_tideover(setup) as tideover:
         tideover.process.send_signal(signal.SIGHUP)
         await happened(tideover, "ConfigurationApplied", "SIGHUP: nothing changed")
-        setup.settings = {"region": "eu-east", "startGrace": "5s"}
+        setup.settings = {"region": "eu-east", "rootNamespace": "mesh", "startGrace": "5s"}
         setup.write()
-        await happened(tideover, "ConfigurationApplied", "region needs a restart; startGrace needs a restart")
+        said = "; ".join(f"{key} needs a restart" for key in ("region", "rootNamespace", "startGrace"))
+        await happened(tideover, "ConfigurationApplied", said)
         assert (await status(tideover)).replicas[0].region == "eu-west"
         problems = str((await status(tideover)).problems)
         assert "region needs a restart" in problems

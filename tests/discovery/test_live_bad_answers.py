@@ -253,6 +253,41 @@ async def test_a_watch_that_falls_silent_is_asked_anew_from_where_it_was(
             assert [r.lists for r in source.reflectors] == lists
 
 
+async def test_a_list_by_stream_that_never_ends_is_asked_for_in_pages(
+    paris: ApiServer, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reflect, "INITIAL_WITHIN_S", 1.0)
+    paris.admin.create(service(namespace), slice_of(namespace, TWO))
+    async with bending(paris, tmp_path) as proxy:
+        proxy.kubeconfig(tmp_path / "kubeconfig")
+        proxy.lose = b"initial-events-end"
+        async with running(KubeconfigFile(tmp_path / "kubeconfig")) as source:
+            await fresh(source)
+            assert addresses(source.facts.value, namespace) == TWO
+
+
+async def test_a_server_that_ends_each_watch_at_once_is_said_and_not_hammered(
+    paris: ApiServer, namespace: str, tmp_path: Path
+) -> None:
+    def ended(request: web.Request) -> web.Response | None:
+        watch = "resourceVersion" in request.query and "services" in request.path
+        return web.Response(content_type="application/json") if watch else None
+
+    paris.admin.create(service(namespace), slice_of(namespace, TWO))
+    async with bending(paris, tmp_path) as proxy:
+        proxy.kubeconfig(tmp_path / "kubeconfig")
+        async with running(KubeconfigFile(tmp_path / "kubeconfig")) as source:
+            await fresh(source)
+            proxy.bend = ended
+            proxy.cut()
+            await stale(source, "ended at once")
+            before = len(proxy.seen)
+            await holds(lambda: source.status.value.stale_since_s is not None, 2)
+            assert len(proxy.seen) - before < 60
+            proxy.bend = lambda request: None
+            await fresh(source)
+
+
 async def test_a_history_that_is_forgotten_in_the_middle_of_a_watch_costs_one_list_and_is_counted(
     paris: ApiServer, namespace: str, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from types import MappingProxyType
@@ -20,6 +21,8 @@ from .session_client import Session
 JSON = "application/json"
 MAX_BODY_BYTES = 64 << 20
 MAX_LINE_BYTES = 16 << 20  # etcd refuses objects larger than 1.5 MiB
+# A line that begins must end; a byte now and then is no sign of life
+LINE_WITHIN_S = 75.0
 _MAX_ERROR_BYTES = 64 << 10
 _FAILURES = (aiohttp.ClientError, OSError, TimeoutError, ssl.SSLError, ValueError)
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -114,13 +117,14 @@ class Api:
             if is_html(response.headers.get("Content-Type", ""), b""):
                 raise ApiError(response.status, f"{what}: answered HTML, not the Kubernetes API")
             yield []
-            rest = bytearray()
+            rest, line_s = bytearray(), time.monotonic()
             try:
                 while True:
                     patience_s = (
                         silent_after_s if isinstance(silent_after_s, (int, float)) else silent_after_s()
                     )
-                    async with asyncio.timeout(patience_s):
+                    within_s = line_s + max(patience_s, LINE_WITHIN_S) - time.monotonic()
+                    async with asyncio.timeout(min(patience_s, within_s)):
                         chunk = await response.content.readany()
                     if not chunk:
                         break
@@ -129,12 +133,16 @@ class Api:
                         rest += whole
                         lines = [line for line in bytes(rest).split(b"\n") if line]
                         rest = bytearray(tail)
-                        yield lines
+                        if lines:
+                            yield lines
+                            line_s = time.monotonic()
                     else:
                         rest += chunk
                     if len(rest) > MAX_LINE_BYTES:
                         raise ApiError(response.status, f"{what}: a line of more than {MAX_LINE_BYTES} bytes")
             except TimeoutError:
+                if within_s < patience_s and rest:
+                    raise Silent(0, f"{what}: said a part of a line for {LINE_WITHIN_S:g} s") from None
                 raise Silent(0, f"{what}: silent for {patience_s:g} s") from None
             except (aiohttp.ClientError, OSError) as error:
                 raise unanswered(self.server, what, error) from None

@@ -6,8 +6,8 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -23,11 +23,15 @@ T = TypeVar("T")
 SILENT_AFTER_S = 75.0
 # Initial events come at once; a server that does not know how to stream lists says none
 INITIAL_SILENT_AFTER_S = 15.0
+# A streamed list that goes on for longer is asked for in pages
+INITIAL_WITHIN_S = 120.0
 # The server ends watches after a while, spread so that not all come back at once
 WATCH_FOR_S = (300, 600)
 LIST_TIMEOUT_S = 60.0
 # A resource that does not exist, or may not be read, is asked for again
 ASK_AGAIN_S = 10.0
+# A server that ends so many watches at once, one after the other, tells nothing in time
+OFTEN_SHORT = 5
 # Events from the past: have a list to compare, at most this often
 COMPARE_EVERY_S = 30.0
 # How long decoding may keep the event loop from others
@@ -146,13 +150,16 @@ class Reflector(Generic[T]):
             path, query, accept=self.resource.accept_watch, silent_after_s=self._silent_after_s
         )
         self._began_s = time.monotonic()
-        async with aclosing(said) as batches:
+        bound_s = INITIAL_WITHIN_S if ask.want is Want.INITIAL else None
+        async with bounded(bound_s, path) as bound, aclosing(said) as batches:
             async for lines in batches:
                 if not lines:
                     self.watches += 1
                     if ask.want is Want.WATCH:
                         self._stand(in_step=True)
                 await self._take(self._following.lines(lines))
+                if not self._following.listing:
+                    bound.reschedule(None)
                 self._compare_when_odd()
         if self._following.listing:
             self._following.failed()
@@ -189,8 +196,13 @@ class Reflector(Generic[T]):
         now = time.monotonic()
         lasted_s = now - self._began_s
         if error is None:
-            if self._want is not Want.LIST and lasted_s < 1.0:
+            if self._want is Want.LIST:
+                return 0.0, False
+            if lasted_s < 1.0:
+                if self._backoff.failures >= OFTEN_SHORT:  # what changes is seen between two waits
+                    self._stand(in_step=False, trouble=f"{self.resource.kind}: each watch is ended at once")
                 return self._short(lasted_s)
+            self._backoff = Backoff()
             return 0.0, False
         self.errors[_cause(error)] += 1
         if isinstance(error, Interrupted):
@@ -251,6 +263,16 @@ class Reflector(Generic[T]):
         self.standing = Standing(before.listed or listed, in_step, trouble, since_s, missing, forbidden)
         if self.standing != replace(before, since_s=since_s):
             self._moved()
+
+
+@asynccontextmanager
+async def bounded(within_s: float | None, path: str) -> AsyncIterator[asyncio.Timeout]:
+    """A stream that is not at its end by then is silent."""
+    try:
+        async with asyncio.timeout(within_s) as bound:
+            yield bound
+    except TimeoutError:
+        raise Silent(0, f"GET {path} (watch): its list has no end within {within_s:g} s") from None
 
 
 def _cause(error: BaseException) -> str:

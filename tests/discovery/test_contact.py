@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tideover_discovery.kubernetes.backoff import CEILING_S, LONGEST_RETRY_AFTER_S, Backoff
-from tideover_discovery.kubernetes.contact import GRACE_S, STEADY_S, Contact
+from tideover_discovery.kubernetes.contact import GRACE_S, STAYS_S, STEADY_S, Contact
 
 WELL = Contact("", said=False, well_s=0.0)
 UNIX = 1_000_000.0
@@ -41,6 +41,18 @@ def test_ten_times_a_second_is_one_outage() -> None:
     assert said == sorted(said)  # once said, it stays
     assert (contact.said, contact.since_unix_s) == (True, UNIX + 0.1)
     assert after(contact, (10.0, ""), (10.0 + STEADY_S, "")).steady
+
+
+def test_what_is_said_of_an_outage_changes_seldom() -> None:
+    requests = after(WELL, (10.0, "https://a: refused (GET /x)"), (12.0, "https://a: refused (GET /y)"))
+    assert (requests.said, requests.trouble) == (True, "https://a: refused (GET /x)")
+    assert after(requests, (12.1, "GET /x: 401")).trouble == "GET /x: 401"
+    contact, said = WELL, set[tuple[str, float]]()
+    for tenth in range(100):
+        contact = after(contact, (10 + tenth / 10, "cut" if tenth % 2 else "refused"))
+        if contact.said:
+            said.add((contact.trouble, contact.told_s))
+    assert 1 <= len(said) <= 1 + 10 / STAYS_S
 
 
 def test_it_is_looked_at_again_when_time_alone_changes_something() -> None:

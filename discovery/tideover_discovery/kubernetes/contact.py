@@ -10,6 +10,8 @@ _REQUEST = re.compile(r"GET \S+?(?: \(watch\))?(?=[:)]|$)")
 GRACE_S = 2.0
 # Contact that has held for this long is contact again; then also what complete lists lack is gone
 STEADY_S = 1.0
+# What is said of an outage is said for so long, also when it takes other shapes meanwhile
+STAYS_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Contact:
     since_unix_s: float = 0.0
     said: bool = True
     well_s: float | None = None
+    told_s: float = 0.0  # since when it says this trouble
 
     def now(self, trouble: str, since_s: float, now_s: float, unix_s: float) -> Contact:
         """With this trouble, which began at `since_s`; "": all is well."""
@@ -32,9 +35,11 @@ class Contact:
             return replace(self, well_s=well_s)
         if self.trouble:  # the same outage, also when there was contact for a moment
             said = self.said or now_s - self.since_s >= GRACE_S
-            # which of its requests met the same trouble is no news
-            trouble = self.trouble if _cause(self.trouble) == _cause(trouble) else trouble
-            return replace(self, trouble=trouble, said=said, well_s=None)
+            # which of its requests met the trouble is no news, and a cluster that flaps has two by turns
+            same = _cause(self.trouble) == _cause(trouble)
+            if same or (self.said and now_s - self.told_s < STAYS_S):
+                return replace(self, said=said, well_s=None)
+            return replace(self, trouble=trouble, said=said, well_s=None, told_s=now_s)
         since_s = min(since_s, now_s)
         said = now_s - since_s >= GRACE_S
         return Contact(trouble, since_s, unix_s - (now_s - since_s), said)

@@ -48,6 +48,9 @@ class Bending:
         self.open.add(transport)
         try:
             return self.bend(request) or await self._through(request)
+        except (aiohttp.ClientError, ConnectionError):  # it was cut, on purpose
+            transport.abort()
+            return web.Response()
         finally:
             self.open.discard(transport)
 

@@ -28,7 +28,7 @@ async def test_a_watch_whose_answer_never_begins_is_given_up(
     async with await asyncio.start_server(swallow, "127.0.0.1", 0) as server:
         api = Api(KubeconfigFile(kubeconfig(tmp_path, server.sockets[0].getsockname()[1])))
         try:
-            watch = api.batches("/api/v1/pods", {}, silent_after_s=1)
+            watch = api.batches("/api/v1/pods", {}, silent_after_s=lambda: 1)
             with pytest.raises(ApiError, match="no answer in time"):
                 await asyncio.wait_for(anext(watch), 20)
         finally:
@@ -52,7 +52,7 @@ async def test_a_byte_now_and_then_is_no_sign_of_life(
     async with await asyncio.start_server(dripping, "127.0.0.1", 0) as server:
         api = Api(KubeconfigFile(kubeconfig(tmp_path, server.sockets[0].getsockname()[1])))
         try:
-            watch = api.batches("/api/v1/pods", {}, silent_after_s=0.2)
+            watch = api.batches("/api/v1/pods", {}, silent_after_s=lambda: 0.2)
             assert await asyncio.wait_for(anext(watch), 20) == []
             with pytest.raises(Silent, match=r"for 0\.\d s"):
                 await asyncio.wait_for(anext(watch), 20)

@@ -5,11 +5,10 @@ made, as that takes 0.7 s and 46 MB.
 """
 
 from .access import Access, InCluster, KubeconfigFile, KubeconfigText
-from .api import JSON, Api
+from .api import Api
 from .errors import ApiError, BadKubeconfig
 
 __all__ = [
-    "JSON",
     "Access",
     "Api",
     "ApiError",

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -92,26 +92,17 @@ class Api:
                 raise ApiError(response.status, f"{what}: answered something other than JSON") from None
             return found if isinstance(found, dict) else {}
 
-    async def stream(
-        self, path: str, query: Mapping[str, str], *, accept: str = JSON, silent_after_s: float
-    ) -> AsyncGenerator[bytes, None]:
-        """The lines of a watch until the server ends it. Raises ApiError when it ends badly, is silent for
-        longer than `silent_after_s`, or says a line that is too long."""
-        async with aclosing(self.batches(path, query, accept=accept, silent_after_s=silent_after_s)) as all_:
-            async for lines in all_:
-                for line in lines:
-                    yield line
-
     async def batches(
         self,
         path: str,
         query: Mapping[str, str],
         *,
         accept: str = JSON,
-        silent_after_s: float | Callable[[], float],
+        silent_after_s: Callable[[], float],
     ) -> AsyncGenerator[list[bytes], None]:
-        """As `stream`, with the lines that arrived together. The first batch is empty and says that the
-        server has accepted the watch."""
+        """The lines of a watch until the server ends it, those together that arrived together. The first
+        batch is empty and says that the server has accepted the watch. Raises ApiError when it ends badly,
+        is silent for longer than `silent_after_s`, or says a line that is too long."""
         what = f"GET {path} (watch)"
         async with self._answer("GET", path, query, None, {"Accept": accept}, None) as response:
             if is_html(response.headers.get("Content-Type", ""), b""):
@@ -120,9 +111,7 @@ class Api:
             rest, line_s = bytearray(), time.monotonic()
             try:
                 while True:
-                    patience_s = (
-                        silent_after_s if isinstance(silent_after_s, (int, float)) else silent_after_s()
-                    )
+                    patience_s = silent_after_s()
                     within_s = line_s + max(patience_s, LINE_WITHIN_S) - time.monotonic()
                     async with asyncio.timeout(min(patience_s, within_s)):
                         chunk = await response.content.readany()

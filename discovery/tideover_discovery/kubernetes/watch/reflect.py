@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from tideover_discovery.kubernetes.backoff import Backoff
 from tideover_discovery.kubernetes.client import Api, ApiError
@@ -282,14 +282,3 @@ def _cause(error: BaseException) -> str:
     if isinstance(error, ApiError | Interrupted) and error.status >= 300:
         return f"http_{error.status}"
     return "unreachable" if isinstance(error, ApiError) and not error.status else "unreadable"
-
-
-async def reflect(
-    api: Api,
-    resource: Resource[Any],
-    told: Callable[[Changed[Any]], None],
-    *,
-    moved: Callable[[], None] = lambda: None,
-) -> None:
-    """List and watch one resource until cancelled; trouble is waited out. `Reflector` says how it stands."""
-    await Reflector(api, resource, told, moved=moved).run()

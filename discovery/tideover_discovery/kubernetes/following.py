@@ -19,6 +19,7 @@ from .objects import Key, Nameless, Refusal
 
 T = TypeVar("T")
 PAGE = 500
+_IDLE_PAGES = 20
 _AT_A_TIME = 50  # objects that are decoded before others get a turn
 # Who an object is that cannot be read as far as its name: it may be any
 UNNAMED = "?"
@@ -188,13 +189,14 @@ class Following(Generic[T]):
         if not said.kind.endswith("List") or not said.metadata.resource_version:
             self.failed()
             raise Interrupted(f"{self.kind}: answered {said.kind or 'something'}, which is no list")
-        items = said.items or []
+        items, known = said.items or [], len(self._list.found)
         for start in range(0, len(items), _AT_A_TIME):
             for raw in items[start : start + _AT_A_TIME]:
                 self._listed(raw)
             yield Changed()
         before, self._list.token = self._list.token, said.metadata.continue_
-        if before and before == self._list.token:
+        self._list.idle = 0 if len(self._list.found) > known else self._list.idle + 1
+        if self._list.token and (before == self._list.token or self._list.idle >= _IDLE_PAGES):
             self.failed()
             raise Interrupted(f"{self.kind}: the pages of the list go round in a circle")
         if not self._list.token:
@@ -359,6 +361,7 @@ class _Listing(Generic[T]):
     """A list that is not complete yet."""
 
     token: str = ""
+    idle: int = 0  # pages in a row that had nothing new
     found: dict[Key, T] = field(default_factory=dict)
     broken: dict[Key, Broken] = field(default_factory=dict)
 

@@ -5,28 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 import yaml
 
 from support.admin import FakeReplica, connected, serving, two_clusters
-from support.certificates import Authority
 from support.tideover import TIDEOVER, command
 from support.wait import until
 from tideover_app.cli.program import program, run
 from tideover_app.demo import DemoOptions
-from tideover_app.replica import Origin, Readiness
+from tideover_app.replica import Origin
 from tideover_core.guard import Held
 from tideover_core.latest import Latest
 from tideover_core.model import Problem, SourceStatus
-from tideover_proto.admin.v1 import admin_pb2 as pb
-from tideover_proto.admin.v1 import admin_pb2_grpc
 
 READING = [
     ["status"],
@@ -37,25 +32,6 @@ READING = [
     ["events"],
     ["explain", "bookinfo/ratings", "--from", "eu-west/eu-west-a", "--cluster", "paris"],
 ]
-
-
-@pytest.fixture
-def replica() -> FakeReplica:
-    """A replica with a bit of everything."""
-    shown = FakeReplica(
-        connected=(
-            connected(1, "sidecar-1", "paris"),
-            connected(2, "sidecar-2", "rome", nack="bad listener"),
-        ),
-        refused=(Problem("EndpointSlice bookinfo/x", "names no service", "it is ignored", "x.yaml:3"),),
-        freshness={
-            "paris": SourceStatus("paris", known=True),
-            "dublin": SourceStatus("dublin", True, 1_764_000_000.5, "the folder is gone"),
-        },
-        is_ready=Readiness(True, ("cluster dublin is stale: the folder is gone",)),
-    )
-    shown.happen("bookinfo/ratings")
-    return shown
 
 
 async def answered(
@@ -116,44 +92,6 @@ async def test_status_says_where_facts_come_from_and_what_is_held(
     _, out, _ = await answered(capsys, replica, "status", "-o", "json")
     held = json.loads(out)["clusters"][0]["held"]
     assert (held["addresses"], held["of"], held["services"]) == (8, 10, 2)
-
-
-async def test_removals_are_accepted_on_the_unix_socket_and_not_over_plain_tcp(
-    capsys: pytest.CaptureFixture[str], replica: FakeReplica, tmp_path: Path
-) -> None:
-    replica.origin = {"paris": Origin("kubeconfig", "https://paris:6443", HELD)}
-    code, out, err = await answered(capsys, replica, "cluster", "accept", "paris")
-    assert (code, out, replica.accepted) == (1, "", [])
-    assert "plain TCP may not: set `listen.admin: unix:/path`, or set `tls` with `clientCA`" in err
-    address = f"unix:{tmp_path}/a"
-
-    async def accept(*arguments: str) -> tuple[int, str, str]:
-        code = await asyncio.to_thread(run, ["cluster", "accept", *arguments, "--server", address])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    async with serving(replica, address):
-        assert await accept("paris") == (0, "8 addresses that vanished from paris are taken away\n", "")
-        assert replica.accepted == [("paris", "local user")]
-        assert await accept("paris") == (1, "", "tideover: nothing of cluster 'paris' is held back\n")
-        code, _, err = await accept("pariss")
-        assert (code, err) == (1, "tideover: there is no cluster 'pariss'; did you mean paris?\n")
-
-
-async def test_removals_are_accepted_with_a_client_certificate_in_its_name(replica: FakeReplica) -> None:
-    authority = Authority()
-    ours, theirs = authority.issue("tideover"), authority.issue("operator")
-    secure = grpc.ssl_server_credentials([(ours.key, ours.cert)], authority.pem, require_client_auth=True)
-    replica.origin = {"paris": Origin("kubeconfig", "", HELD)}
-    trust = grpc.ssl_channel_credentials(authority.pem, theirs.key, theirs.cert)
-    options = [("grpc.ssl_target_name_override", "tideover.test")]
-    async with (
-        serving(replica, credentials=secure) as address,
-        grpc.aio.secure_channel(address, trust, options) as channel,
-    ):
-        stub = admin_pb2_grpc.AdminStub(channel)
-        await stub.AcceptRemovals(pb.AcceptRemovalsRequest(cluster="paris"))
-    assert replica.accepted == [("paris", "operator")]
 
 
 async def test_services_are_one_a_line(capsys: pytest.CaptureFixture[str], replica: FakeReplica) -> None:
@@ -335,68 +273,6 @@ async def test_a_bad_question_ends_with_its_code_and_one_line(
     assert says in err
 
 
-@pytest.mark.parametrize("arguments", READING, ids=lambda arguments: " ".join(arguments[:2]))
-def test_nobody_there_is_code_3_and_says_what_to_do(
-    capsys: pytest.CaptureFixture[str], arguments: list[str]
-) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound, not listening: nothing answers here
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        assert run([*arguments, "--server", address]) == 3
-    err = capsys.readouterr().err
-    assert f"no control plane answers at {address}" in err
-    assert "--server or TIDEOVER_SERVER" in err
-    assert err.count("\n") == 1
-
-
-async def test_the_environment_names_the_server_and_a_unix_socket_will_do(
-    capsys: pytest.CaptureFixture[str], replica: FakeReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address = f"unix:{tmp_path}/admin.sock"
-    monkeypatch.setenv("TIDEOVER_SERVER", address)
-    async with serving(replica, address):
-        assert await asyncio.to_thread(run, ["services"]) == 0
-    assert "bookinfo/ratings" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("server", ["somewhere", "h:99999", "unix:relative"])
-def test_an_address_that_is_none_is_wrong_use(capsys: pytest.CaptureFixture[str], server: str) -> None:
-    assert run(["status", "--server", server]) == 2
-    assert "--server: " in capsys.readouterr().err
-
-
-def test_tls_files_that_are_not_there_are_named(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TIDEOVER_CA", "/nowhere/ca.pem")
-    assert run(["status"]) == 2
-    assert "cannot read /nowhere/ca.pem" in capsys.readouterr().err
-
-
-async def test_mutual_tls_with_files_named_in_the_environment(
-    capsys: pytest.CaptureFixture[str], replica: FakeReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    authority = Authority()
-    ours = authority.issue("tideover")
-    (tmp_path / "ca.pem").write_bytes(authority.pem)
-    authority.issue("operator").write(tmp_path / "cert.pem", tmp_path / "key.pem")
-    credentials = grpc.ssl_server_credentials(
-        [(ours.key, ours.cert)], authority.pem, require_client_auth=True
-    )
-    monkeypatch.setenv("TIDEOVER_SERVER_NAME", "tideover.test")
-    monkeypatch.setenv("TIDEOVER_CA", str(tmp_path / "ca.pem"))
-    async with serving(replica, credentials=credentials) as address:
-        line = ["services", "--server", address]
-        assert await asyncio.to_thread(run, line) == 3  # it asks for a certificate
-        monkeypatch.setenv("TIDEOVER_CERT", str(tmp_path / "cert.pem"))
-        assert await asyncio.to_thread(run, line) == 2  # of which the key is missing
-        monkeypatch.setenv("TIDEOVER_KEY", str(tmp_path / "key.pem"))
-        assert await asyncio.to_thread(run, line) == 0
-    captured = capsys.readouterr()
-    assert "bookinfo/ratings" in captured.out
-    assert "TIDEOVER_CERT and TIDEOVER_KEY go together" in captured.err
-
-
 async def test_run_refuses_a_configuration_as_wrong_use(tmp_path: Path) -> None:
     answer = await command("run", "-c", str(tmp_path / "nothing.yaml"))
     assert answer.code == 2
@@ -488,23 +364,3 @@ async def test_a_long_status_is_cut_for_people_and_whole_for_programs(
     assert "and 10 more; -o json lists them" in out
     _, out, _ = await answered(capsys, replica, "status", "-o", "json")
     assert len(json.loads(out)["problems"]) == 50
-
-
-async def test_another_grpc_server_is_not_taken_for_an_admin_api(capsys: pytest.CaptureFixture[str]) -> None:
-    server = grpc.aio.server()
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        assert await asyncio.to_thread(run, ["status", "--server", f"127.0.0.1:{port}"]) == 3
-    finally:
-        await server.stop(0)
-    assert "is no admin API of Tideover" in capsys.readouterr().err
-
-
-def test_a_control_plane_that_hangs_is_not_waited_for_for_ever(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tideover_app.cli.connection.ANSWER_WITHIN_S", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, and never answers
-        assert run(["status", "--server", f"127.0.0.1:{silent.getsockname()[1]}"]) == 3
-    assert "gave no answer" in capsys.readouterr().err

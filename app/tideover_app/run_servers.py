@@ -51,8 +51,7 @@ class Servers:
         self.addresses["admin"] = listen(
             config, "admin", lambda address: self._admin.add_port(address, admin)
         )
-
-        if admin is not None or not config.listen.admin.startswith(UNIX):
+        if not config.listen.admin.startswith(UNIX):
             self._take_socket()
 
     def _take_socket(self) -> None:

@@ -90,6 +90,8 @@ async def test_what_join_prints_is_a_registration_with_exactly_the_rights_that_a
     assert joined["clusters"][0]["cluster"]["server"] == dublin.url
     token = joined["users"][0]["user"]["token"]
     assert token not in answer.err
+    there = dublin.admin.get("Namespace", namespace)["metadata"]["labels"]
+    assert "pod-security.kubernetes.io/enforce" not in there, "what was there before stays as it is"
     dublin.admin.apply(
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "nobody", "namespace": namespace}}
     )
@@ -212,7 +214,7 @@ async def test_who_may_not_is_told_what_is_missing(
     contexts(operator.file, dublin, token=dublin.admin.token(namespace, "x"))
     answer = await operator.join("-o", "yaml")
     assert answer.code == 1
-    assert 'cannot patch resource "namespaces"' in answer.err
+    assert 'cannot get resource "namespaces"' in answer.err
     contexts(operator.file, dublin)
     said = json.loads(operator.file.read_text())
     said["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"

@@ -88,15 +88,24 @@ async def test_numbers_are_brought_up_to_date_at_leisure_and_all_else_at_once() 
     assert server.writes["/number"] == LEISURELY
 
 
-@pytest.mark.parametrize("status", [403, 422])
-async def test_a_writer_that_is_refused_is_noted_and_waits_while_others_write(status: int) -> None:
+async def test_a_writer_that_may_not_write_is_noted_and_waits_while_others_write() -> None:
     server = Server()
-    server.refuses["/a"] = status
+    server.refuses["/a"] = 403
     async with writing(server, Always("first", write("/a")), Always("second", write("/b"))) as noted:
         await until(lambda: server.writes["/b"] > 20)
         assert server.writes["/a"] == 1
-        assert noted == {"first": f"PATCH /a: {status}", "second": ""}
+        assert noted == {"first": "PATCH /a: 403", "second": ""}
     assert noted == {"first": "", "second": ""}, "another replica's from here on"
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_an_object_that_is_refused_holds_up_no_other(status: int) -> None:
+    server = Server()
+    server.refuses["/a"] = status
+    async with writing(server, Always("w", write("/a"), write("/b"))) as noted:
+        await until(lambda: server.writes["/b"] > 20)
+        assert server.writes["/a"] == 1
+        assert noted == {"w": f"PATCH /a: {status}"}
 
 
 @pytest.mark.parametrize("status", [404, 409])

@@ -30,7 +30,7 @@ GAP_S, SOON_S, LOOK_S = 0.5, 1.0, 5.0
 BETWEEN_WRITES_S = 0.05
 # An object gets so many writes that only bring numbers up to date, in this time
 LEISURELY, LEISURELY_S = 3, 30.0
-FORBIDDEN_AGAIN_S = 60.0
+REFUSED_AGAIN_S = 60.0
 TURN_S = 0.01
 Noted = Callable[[str, str], None]  # (what, what is wrong with it or "")
 
@@ -63,6 +63,9 @@ class Scribe:
             for kind, one in resources.items()
         }
         self._again_s: dict[str, float] = {}  # writer -> when it may be asked again
+        self._refused: dict[
+            str, tuple[float, str]
+        ] = {}  # path -> when it may be written again, and why not now
         self._leisurely: dict[str, deque[float]] = {}
         self._backoff = Backoff()
 
@@ -115,38 +118,51 @@ class Scribe:
             if time.monotonic() < self._again_s.get(writer.name, 0.0) or not self._knows(writer):
                 continue
             try:
-                await self._send_all(writer, world)
+                trouble = await self._send_all(writer, world)
             except ApiError as error:
                 self.tally.failed += 1
-                if error.status in (403, 422):
-                    self._again_s[writer.name] = time.monotonic() + FORBIDDEN_AGAIN_S
+                if error.status == 403:
+                    self._again_s[writer.name] = time.monotonic() + REFUSED_AGAIN_S
                     self.noted(writer.name, error.reason)
                     continue
                 self._backoff = self._backoff.failed()
                 await asyncio.sleep(self._backoff.wait_s(random.random(), error.retry_after_s))
                 return GAP_S
-            self.noted(writer.name, "")
+            self.noted(writer.name, trouble)
         self._backoff = Backoff()
         return SOON_S if self.tally.written != before else LOOK_S
 
     def _knows(self, writer: Writer) -> bool:
         return all(self._reflectors[one.kind].standing.listed for one in writer.resources)
 
-    async def _send_all(self, writer: Writer, world: World) -> None:
+    async def _send_all(self, writer: Writer, world: World) -> str:
+        """Why the first of what cannot be written cannot, "" when all can. Raises ApiError."""
         reflectors = [self._reflectors[one.kind] for one in writer.resources]
         versions = {one.resource.kind: one.version for one in reflectors if not one.standing.missing}
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        trouble = ""
         began_s = time.monotonic()
         for write in writer.writes(Scene(self._api.name, world, self._seen, versions, now)):
-            if write is not None and self._may(write):
+            if write is not None and (refusal := self._refusal(write)):
+                trouble = trouble or refusal
+            elif write is not None and self._may(write):
                 if not self._lease.valid:
-                    return
-                await self._send(write)
+                    return trouble
+                trouble = await self._send(write) or trouble
                 await asyncio.sleep(BETWEEN_WRITES_S)
                 began_s = time.monotonic()
             elif time.monotonic() - began_s > TURN_S:
                 await asyncio.sleep(0)
                 began_s = time.monotonic()
+        return trouble
+
+    def _refusal(self, write: Write) -> str:
+        """Why the server refused it a while ago, "" when it may be tried."""
+        again_s, reason = self._refused.get(write.path, (0.0, ""))
+        if time.monotonic() < again_s:
+            return reason
+        self._refused.pop(write.path, None)
+        return ""
 
     def _may(self, write: Write) -> bool:
         """Whether it is due: numbers are brought up to date at leisure."""
@@ -159,19 +175,30 @@ class Scribe:
         lately.append(now_s)
         return True
 
-    async def _send(self, write: Write) -> None:
+    async def _send(self, write: Write) -> str:
+        """Why this one object cannot be written, "" when it is. Raises ApiError when none can."""
         try:
             answer = await self._api.send(
                 write.method, write.path, write.body, content_type=write.content_type, query=write.query
             )
         except ApiError as error:
-            if error.status not in (404, 409):
+            if error.status in (404, 409):
+                self.tally.outdated += 1  # what is so now will be told, and decided anew
+                return ""
+            if not _of_the_object(error):
                 raise
-            self.tally.outdated += 1  # what is so now will be told, and decided anew
-            return
+            self.tally.failed += 1
+            self._refused[write.path] = (time.monotonic() + REFUSED_AGAIN_S, error.reason)
+            return error.reason
         self.tally.written += 1
         kind, about = answer.get("kind"), answer.get("metadata")
         if kind in self._seen and isinstance(about, dict) and write.method != "DELETE":
             key = make_key(str(kind), about.get("namespace"), str(about.get("name")))
             if key in self._seen[kind]:
                 self._seen[kind][key] = without_managed_fields(answer)
+        return ""
+
+
+def _of_the_object(error: ApiError) -> bool:
+    """Whether it is what was written that is refused, rather than us, or all that comes now."""
+    return 400 <= error.status < 500 and error.status not in (401, 403, 429)

@@ -123,6 +123,11 @@ async def test_a_server_that_forgot_everything_empties_nothing_before_a_second_l
         before = source.facts.value
         await asyncio.to_thread(server.wipe)
         await until(lambda: source.held.value, 30, lambda: source.status.value)
+        assert source.facts.value is not None
+        assert any(
+            "its history went back" in one.message or "another cluster" in one.message
+            for one in source.facts.value.problems
+        )
         assert before is not None
         assert addresses(source.facts.value, "wiped") == TWO
         assert "vanished at once" in str(source.held.value)

@@ -24,10 +24,16 @@ class Identity:
 
     def forgot(self, now: Identity) -> bool:
         """Whether the server that says `now` has not come from here by going forward."""
+        return bool(self.differs(now))
+
+    def differs(self, now: Identity) -> str:
+        """Why it has not, in words; "" when it has."""
         if self.uid and now.uid and self.uid != now.uid:
-            return True
+            return "another cluster answers than before: the uid of its kube-system is another"
         before, after = number(self.version), number(now.version)
-        return before is not None and after is not None and after < before
+        if before is not None and after is not None and after < before:
+            return f"its history went back from {before} to {after}: it was restored, or emptied"
+        return ""
 
 
 class _Meta(Struct, rename="camel"):

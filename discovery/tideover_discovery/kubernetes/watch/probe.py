@@ -6,6 +6,7 @@ A watch on a socket that is paused, or whose server is, looks like one where not
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable
@@ -17,19 +18,22 @@ from tideover_discovery.kubernetes.resources import METADATA_LIST
 
 PROBE_EVERY_S = 2.0
 PROBE_TIMEOUT_S = 3.0
+# Two servers that answer in turns must not have everything listed all the time
+FORGET_EVERY_S = 10.0
 # A list of one: goes through authentication, authorization and storage, as our lists do
 _PATH, _QUERY = "/api/v1/namespaces", {"fieldSelector": "metadata.name=kube-system"}
 
 
 class Probe:
     """Calls `told` with what is wrong, "" when the server answers, and since when (monotonic); and `forgot`
-    when it is not the one any more that it was."""
+    with the reason when it is not the one any more that it was."""
 
-    def __init__(self, api: Api, told: Callable[[str, float], None], forgot: Callable[[], None]) -> None:
+    def __init__(self, api: Api, told: Callable[[str, float], None], forgot: Callable[[str], None]) -> None:
         self._api = api
         self._told = told
         self._forgot = forgot
         self._identity = Identity()
+        self._forgot_s = -math.inf
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -53,7 +57,10 @@ class Probe:
         if now is None:
             self._told(f"GET {_PATH}: answered no list of JSON, or one that is cut off", began_s)
             return
-        before, self._identity = self._identity, now
-        if before.forgot(now):
-            self._forgot()
+        why = self._identity.differs(now)
+        if not why:
+            self._identity = now
+        elif began_s - self._forgot_s >= FORGET_EVERY_S:
+            self._identity, self._forgot_s = now, began_s
+            self._forgot(why)
         self._told("", began_s)

@@ -33,6 +33,8 @@ RECONCILED = ("Service", "EndpointSlice")
 OPTIONAL_GRACE_S = 5.0
 # A second look that takes longer begins anew; meanwhile what is held stays
 SECOND_LOOK_TIMEOUT_S = 60.0
+# That a server is not the one that it was is told for so long
+OTHER_TOLD_S = 600.0
 # More changes at once than these are assembled in a thread
 MANY = 500
 
@@ -80,6 +82,7 @@ class KubernetesSource:
         self._missing = NOTHING_MISSING
         self._unlisted = kinds_known(self._initial)  # kinds of which there must be some
         self._doubts = NO_DOUBTS
+        self._other, self._other_s = "", 0.0  # that the server is another one, and until when it is told
         self._complete = False
         self._required_at_s: float | None = None
         self._probed = ("", 0.0)
@@ -142,8 +145,9 @@ class KubernetesSource:
                 reflector.hurry()
         self._moved.set()
 
-    def _forgot(self) -> None:
-        """The server was restored from a backup, or emptied: positions mean nothing any more."""
+    def _forgot(self, why: str) -> None:
+        """The server was restored, emptied, or is another's: positions mean nothing any more."""
+        self._other, self._other_s = why, time.monotonic() + max(self._hold_s, OTHER_TOLD_S)
         for reflector in self.reflectors:
             reflector.forget()
 
@@ -248,6 +252,11 @@ class KubernetesSource:
         if (now := self.held.value) is not None:
             until = "until a second look says the same, or `tideover cluster accept`"
             problems.append(Problem(f"Cluster {self.cluster}", str(now), until))
+        if self._other and time.monotonic() < self._other_s:
+            object_ = f"Cluster {self.cluster}"
+            problems.append(
+                Problem(object_, self._other, "all is listed anew; what vanishes at once is held")
+            )
         if self.api.problem:
             object_ = f"Cluster {self.cluster}"
             problems.append(Problem(object_, self.api.problem, "the credentials read before are used on"))

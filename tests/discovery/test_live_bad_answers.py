@@ -14,7 +14,7 @@ from support.apiserver.bending import Bend, bending
 from support.wait import holds, until
 from tideover_core.model import Endpoint, ServiceKey
 from tideover_discovery.kubernetes import following
-from tideover_discovery.kubernetes.client import KubeconfigFile
+from tideover_discovery.kubernetes.client import KubeconfigFile, api
 from tideover_discovery.kubernetes.watch import KubernetesSource, reflect
 from tideover_discovery.kubernetes.watch import source as source_module
 
@@ -212,6 +212,25 @@ async def test_a_server_that_streams_no_lists_is_listed_in_pages(
             assert any("endpointslices?limit=2&continue=" in seen for seen in proxy.seen)
             paris.admin.delete("EndpointSlice", "ratings-s0", namespace)
             await has(source, namespace, many[1:])
+
+
+async def test_pages_that_are_too_long_are_made_smaller(
+    paris: ApiServer, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any tenant can write objects of a megabyte each."""
+    monkeypatch.setattr(api, "MAX_BODY_BYTES", 60_000)
+    many = [f"10.0.0.{number}" for number in range(1, 8)]
+    paris.admin.create(service(namespace))
+    for number, one in enumerate(many):
+        large = slice_of(namespace, [one], suffix=f"s{number}")
+        large["metadata"]["annotations"] = {"large": "x" * 20_000}
+        paris.admin.create(large)
+    async with bending(paris, tmp_path) as proxy:
+        proxy.bend = lambda request: web.Response(status=500) if _streams(request) else None
+        proxy.kubeconfig(tmp_path / "kubeconfig")
+        async with running(KubeconfigFile(tmp_path / "kubeconfig")) as source:
+            await fresh(source)
+            assert addresses(source.facts.value, namespace) == many
 
 
 def _streams(request: web.Request) -> bool:

@@ -137,6 +137,7 @@ class Following(Generic[T]):
         self._good: set[Key] = set()
         self._position = ""  # the version that a watch goes on from; "": there must be a list
         self._reconcile = False
+        self._limit = PAGE
         self._nobody = Key(kind, "", UNNAMED)
         self._asked: Ask | None = None
         self._list: _Listing[T] | None = None
@@ -168,14 +169,14 @@ class Following(Generic[T]):
             query = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": self._position}
             self._asked = Ask(Want.WATCH, query)
         elif self._list is not None and self._list.token:
-            self._asked = Ask(Want.LIST, {"limit": str(PAGE), "continue": self._list.token})
+            self._asked = Ask(Want.LIST, {"limit": str(self._limit), "continue": self._list.token})
         elif self._offers.streamed_lists and self._lost_streams < 2:
             self._list = _Listing()
             query = {"watch": "1", "allowWatchBookmarks": "true", "sendInitialEvents": "true"}
             self._asked = Ask(Want.INITIAL, query | {"resourceVersionMatch": "NotOlderThan"})
         else:
             self._list = _Listing()
-            self._asked = Ask(Want.LIST, {"limit": str(PAGE)})
+            self._asked = Ask(Want.LIST, {"limit": str(self._limit)})
         return self._asked
 
     def page(self, body: bytes) -> Iterator[Changed[T]]:
@@ -237,6 +238,11 @@ class Following(Generic[T]):
         self._stuck = self._stuck + 1 if unread else 0
         if self._stuck > 2:  # again and again from here: a list leads past it
             self._position, self._stuck = "", 0
+
+    def too_long(self) -> None:
+        """A page was longer than is read: smaller ones from now on."""
+        self._limit = max(self._limit // 4, 1)
+        self.failed()
 
     def silent(self) -> None:
         """The stream said nothing for too long; one that should list does not know how to."""

@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 
 from .access import Access
-from .errors import ApiError, BadKubeconfig, Silent, is_html, refused, unanswered
+from .errors import ApiError, BadKubeconfig, Silent, TooLong, is_html, refused, unanswered
 from .loading_client import Loaded
 from .session_client import Session
 
@@ -220,5 +220,5 @@ async def _read(response: aiohttp.ClientResponse, limit: int, what: str, *, cut:
         if len(body) > limit:
             if cut:
                 return bytes(body[:limit])
-            raise ApiError(response.status, f"{what}: answered more than {limit >> 20} MiB")
+            raise TooLong(response.status, f"{what}: answered more than {limit >> 20} MiB")
     return bytes(body)

@@ -51,6 +51,10 @@ class Silent(ApiError):  # noqa: N818 (the domain's word)
     """A watch that said nothing for too long."""
 
 
+class TooLong(ApiError):  # noqa: N818 (the domain's word)
+    """An answer that is longer than is read."""
+
+
 def unanswered(server: str, what: str, error: BaseException) -> ApiError:
     """A request that got no answer; `what` is its method and path."""
     return ApiError(0, f"{server}: {_cause(error)} ({what})")

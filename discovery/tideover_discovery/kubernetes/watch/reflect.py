@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from tideover_discovery.kubernetes.backoff import Backoff
 from tideover_discovery.kubernetes.client import Api, ApiError
-from tideover_discovery.kubernetes.client.errors import Silent
+from tideover_discovery.kubernetes.client.errors import Silent, TooLong
 from tideover_discovery.kubernetes.following import Broken, Changed, Following, Interrupted, Offers, Want
 from tideover_discovery.kubernetes.objects import Key
 from tideover_discovery.kubernetes.resources import Resource
@@ -211,6 +211,8 @@ class Reflector(Generic[T]):
             raise error
         if isinstance(error, Silent):
             self._following.silent()
+        elif isinstance(error, TooLong):
+            self._following.too_long()
         elif error.status >= 300:
             self._following.refused(error.status, error.body)
         else:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import ssl
+import urllib.request
 from typing import Any
 
 import msgspec
@@ -12,6 +15,7 @@ from tideover_discovery.kubernetes.decoding import decode
 from tideover_discovery.kubernetes.manifest import item_of
 from tideover_discovery.kubernetes.objects import Refusal
 
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 WEST = {"region": "eu-west"}
 GOOD_POLICIES: list[dict[str, Any]] = [
     {},
@@ -251,3 +255,13 @@ def test_short_names_columns_and_status(paris: ApiServer, namespace: str) -> Non
         if "/" not in r["name"]
     }
     assert names == {"failoverpolicies": (["fop"], ["tideover"]), "trafficorders": (["tro"], ["tideover"])}
+    request = urllib.request.Request(
+        f"{paris.url}{admin.path('FailoverPolicy', namespace)}",
+        headers={"Authorization": f"Bearer {paris.token}", "Accept": TABLE},
+    )
+    with urllib.request.urlopen(request, context=ssl.create_default_context(cadata=paris.ca_pem)) as said:
+        table = json.load(said)  # as `kubectl get` asks
+    columns = [column["name"] for column in table["columnDefinitions"]]
+    shown = dict(zip(columns, table["rows"][0]["cells"], strict=True))
+    assert columns == ["Name", "Targets", "Accepted", "Conflicted", "Programmed", "Age"]
+    assert (shown["Name"], shown["Targets"], shown["Accepted"]) == ("judged", "ratings", "True")

@@ -188,7 +188,7 @@ def test_real_attempts_are_forbidden(cluster: Audited) -> None:
     assert [refusal(account, *attempt) for attempt in attempts] == [403] * len(attempts)
 
 
-def service(namespace: str, name: str) -> Objects:
+def service(namespace: str, name: str, *, ready: bool = True) -> Objects:
     about = {"name": name, "namespace": namespace}
     return [
         {
@@ -203,18 +203,24 @@ def service(namespace: str, name: str) -> Objects:
             "metadata": {**about, "labels": {"kubernetes.io/service-name": name}},
             "addressType": "IPv4",
             "ports": [{"name": "http", "port": 8080}],
-            "endpoints": [{"addresses": ["10.1.2.3"], "conditions": {"ready": True}}],
+            "endpoints": [{"addresses": ["10.1.2.3"], "conditions": {"ready": ready}}],
         },
     ]
 
 
+POLICY = {
+    "apiVersion": "tideover.dev/v1alpha1",
+    "kind": "FailoverPolicy",
+    "metadata": {"name": "ratings", "namespace": "default"},
+    "spec": {"targetRefs": [{"name": "ratings"}]},
+}
 READ = ("services", "endpointslices", "pods", "nodes", "namespaces", "failoverpolicies", "trafficorders")
 
 
 async def test_the_program_runs_with_this_account_and_nothing_is_forbidden(
     which: str, cluster: Audited, tmp_path: Path
 ) -> None:
-    cluster.admin.apply(*service("default", "ratings"))
+    cluster.admin.apply(*service("default", "ratings"), POLICY)
     cluster.server.kubeconfig(tmp_path / "kubeconfig", token=cluster.token())
     rows = [{"name": which, "kubeconfig": {"path": "./kubeconfig"}}]
     setup = Setup(tmp_path, {}, {"clusters": rows, **({"hub": which} if which == HUB else {})})
@@ -227,6 +233,13 @@ async def test_the_program_runs_with_this_account_and_nothing_is_forbidden(
 
         wanted = set(READ)
         await until(lambda: wanted <= watched(), 30, lambda: f"{wanted - watched()} are read")
+
+        def written() -> set[str]:
+            return {r.resource for r in cluster.requests() if r.verb in WRITES and r.code in (200, 201)}
+
+        await until(lambda: {"leases", "failoverpolicies/status"} <= written(), 30, written)
+        cluster.admin.apply(*service("default", "ratings", ready=False))  # its failover is an Event
+        await until(lambda: "events" in written(), 30, written)
         status = (await tideover.cli("status", "-o", "json")).json()
         assert status["problems"] == [], status
         assert "orbidden" not in tideover.log()

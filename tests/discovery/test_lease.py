@@ -91,6 +91,41 @@ async def test_it_is_given_back_also_in_the_middle_of_a_renewal() -> None:
     assert server.lease["spec"]["holderIdentity"] == ""
 
 
+class Refusing(Hanging):
+    """A server on which every write meets a conflict."""
+
+    count = 0
+
+    async def send(self, method: str, path: str, body: Any, **_: Any) -> dict[str, Any]:
+        self.count += 1
+        raise ApiError(409, "conflict")
+
+
+async def test_conflicts_without_end_are_no_reason_to_hammer() -> None:
+    server = Refusing()
+    task = asyncio.create_task(Lease(cast(Api, server), "ns", "replica-0").run())
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.wait({task})
+    assert 2 <= server.count < 12
+
+
+async def test_bytes_that_are_no_text_end_nothing() -> None:
+    server, asked = Hanging(), []
+
+    async def get(path: str, **_: Any) -> bytes:
+        asked.append(path)
+        return b'{"spec":{"holderIdentity":"\xff"}}'
+
+    server.get = get  # type: ignore[method-assign]
+    lease = Lease(cast(Api, server), "ns", "replica-0", times=Times(15, 10, 0.01))
+    task = asyncio.create_task(lease.run())
+    await until(lambda: len(asked) > 3 or task.done())
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait({task})
+
+
 async def test_it_is_taken_over_from_one_that_died(paris: ApiServer, namespace: str) -> None:
     # its renewTime is of a clock that runs an hour ahead, or behind: nobody looks at it
     for number, renewed in enumerate(("2020-01-01T00:00:00.000000Z", "2099-01-01T00:00:00.000000Z")):

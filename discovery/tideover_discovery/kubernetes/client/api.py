@@ -13,6 +13,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from tideover_discovery.kubernetes.decoding import UNREADABLE
+
 from .access import Access
 from .errors import ApiError, BadKubeconfig, Silent, TooLong, is_html, refused, unanswered
 from .loading_client import Loaded
@@ -88,7 +90,7 @@ class Api:
             said = await _read(response, MAX_BODY_BYTES, what)
             try:
                 found = msgspec.json.decode(said)
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 raise ApiError(response.status, f"{what}: answered something other than JSON") from None
             return found if isinstance(found, dict) else {}
 

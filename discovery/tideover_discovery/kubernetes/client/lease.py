@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from tideover_core.latest import Latest
+from tideover_discovery.kubernetes.decoding import UNREADABLE
 
 from .api import Api
 from .errors import ApiError
@@ -74,6 +75,7 @@ class Lease:
         self._times = times
         self._clock = clock
         self._until_s = 0.0
+        self._conflicts = 0  # in a row
         self._seen: _Seen | None = None
         self._taken_at = ""  # the acquireTime of our holding, "" while we hold nothing
 
@@ -105,6 +107,7 @@ class Lease:
             else:
                 await self._look(began_s, patience_s)
             self.problem.set("")
+            self._conflicts = 0
         except ApiError as error:
             retry_s = self._failed(error)
         now_s = self._clock()
@@ -117,7 +120,9 @@ class Lease:
     def _failed(self, error: ApiError) -> float:
         if error.status == 409:  # someone else wrote it: look again, at once
             self._seen = None
-            return 0.01
+            self._conflicts += 1
+            return float(min(0.01 * 2.0 ** min(self._conflicts, 16), self._times.retry_s))
+        self._conflicts = 0
         if error.status == 403:
             self.problem.set(f"the Lease {LEASE} may not be held: {error.reason}")
             return FORBIDDEN_AGAIN_S
@@ -137,7 +142,7 @@ class Lease:
             self._taken_at = ""
             await self._write("POST", self._collection, None, now_s, patience_s)
             return
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise ApiError(0, f"GET {self._path}: answered something other than JSON") from None
         seen = self._noted(found, now_s)
         if self._taken_at and (seen.holder, seen.taken_at) == (self._holder, self._taken_at):
@@ -183,7 +188,7 @@ class Lease:
 
     async def _release(self) -> None:
         """Let the next one take it at once. What cannot be given back runs out by itself."""
-        with suppress(ApiError, TimeoutError):
+        with suppress(ApiError, TimeoutError, *UNREADABLE):
             async with asyncio.timeout(RELEASE_TIMEOUT_S):
                 try:
                     await self._give_back()

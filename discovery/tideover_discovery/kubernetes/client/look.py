@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tideover_discovery.kubernetes.access_review import PATH, Answer, Need, answer, question
+from tideover_discovery.kubernetes.decoding import UNREADABLE
 
 from .api import Api
 from .errors import ApiError
@@ -38,7 +39,7 @@ async def look(api: Api, needs: Sequence[Need]) -> Look:
         try:
             said = await api.get("/version", timeout_s=TIMEOUT_S)
             version = msgspec.json.decode(said, type=_Version).git_version
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return Look(api.server, trouble="GET /version: answered something other than JSON", status=200)
         except ApiError as error:
             if error.status != 403:  # some servers tell their version to nobody

@@ -15,6 +15,7 @@ from tideover_core.failover_news import Known, Loss, News, heard, losses, next_s
 from tideover_core.overview import PlaceHealth
 from tideover_discovery.kubernetes.client import Api, ApiError
 from tideover_discovery.kubernetes.client.lease import Lease
+from tideover_discovery.kubernetes.decoding import UNREADABLE
 from tideover_discovery.kubernetes.service_events import ServiceEvent, counted, made, service_path
 
 MOST_WAITING = 500  # pieces of news; the oldest go
@@ -152,7 +153,7 @@ async def _uid(api: Api, event: ServiceEvent) -> str:
         if error.status in (403, 404):
             return ""
         raise
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ""
     about = found.get("metadata") if isinstance(found, dict) else None
     uid = about.get("uid") if isinstance(about, dict) else None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from pathlib import Path
 
 import grpc
 import pytest
+from aiohttp import web
 
 from support.admin import FakeReplica, serving
 from support.certificates import Authority
@@ -139,3 +141,27 @@ async def test_removals_are_accepted_with_a_client_certificate_in_its_name(repli
         stub = admin_pb2_grpc.AdminStub(channel)
         await stub.AcceptRemovals(pb.AcceptRemovalsRequest(cluster="paris"))
     assert replica.accepted == [("paris", "operator")]
+
+
+async def test_a_web_server_is_not_taken_for_a_hub_without_registrations(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    async def nothing(request: web.Request) -> web.Response:
+        return web.Response(status=404, text="no such page")
+
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", nothing)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        said = {
+            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{runner.addresses[0][1]}"}}],
+            "contexts": [{"name": "hub", "context": {"cluster": "c"}}],
+        }
+        (tmp_path / "kubeconfig").write_text(json.dumps(said))
+        line = ["cluster", "list", "--hub-context", "hub", "--kubeconfig", str(tmp_path / "kubeconfig")]
+        assert await asyncio.to_thread(run, line) == 1
+    finally:
+        await runner.cleanup()
+    assert "404 no such page; is it a Kubernetes API server?" in capsys.readouterr().err

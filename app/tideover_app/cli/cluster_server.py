@@ -63,7 +63,7 @@ async def found(api: Api, path: str, query: Mapping[str, str] | None = None) -> 
     try:
         body = await api.get(path, query or {})
     except ApiError as error:
-        if error.status == 404:
+        if error.status == 404 and error.body:  # an API server says it in a Status
             return None
         raise
     said: dict[str, Any] = msgspec.json.decode(body)
@@ -76,7 +76,8 @@ def _failure(context: str, error: ApiError) -> Failure:
     if error.status == 403:
         said = error.body.get("message") or error.reason
         return Failure(Code.NO, f"context {context} may not do this: {said}")
-    return Failure(Code.NO, f"context {context}: {error.reason}")
+    doubt = "; is it a Kubernetes API server?" if error.status == 404 and not error.body else ""
+    return Failure(Code.NO, f"context {context}: {error.reason}{doubt}")
 
 
 def _usual() -> list[Path]:

@@ -163,6 +163,16 @@ def running(image: Image, mounts: dict[str, Path], log: Path, http: int) -> Iter
         process.wait()
 
 
+def exec_in(program: Probed, image: Image, *command: str) -> subprocess.CompletedProcess[str]:
+    """As `kubectl exec` does: the pod's files and its variables."""
+    (pod,) = [one for one in render(ROOT / "deploy/hub") if one["kind"] == "StatefulSet"]
+    said = pod["spec"]["template"]["spec"]["containers"][0]["env"]
+    variables = {**image.environment, **{one["name"]: one["value"] for one in said}}
+    line = ["chroot", f"/proc/{program.process.pid}/root", "env", "-i"]
+    line += [*(f"{name}={value}" for name, value in variables.items()), "tideover", *command]
+    return subprocess.run(line, capture_output=True, text=True, check=False)
+
+
 @needs_root
 def test_it_serves_from_a_read_only_file_system_without_root(
     image: Image, mounts: dict[str, Path], ports: Ports, tmp_path: Path
@@ -207,6 +217,10 @@ def test_in_the_hub_it_watches_the_cluster_that_it_runs_in(
             until_sync(leases, 30, program.log)
             metrics = program.get("/metrics")[1]
             assert re.search(r"^tideover_world_complete 1", metrics, re.M), program.get("/readyz")
+            asked = exec_in(program, image, "status")
+            assert (asked.returncode, "hub" in asked.stdout) == (0, True), asked.stderr
+            asked = exec_in(program, image, "cluster", "accept", "hub")
+            assert "nothing of cluster 'hub' is held back" in asked.stderr  # it was let in to write
             program.process.send_signal(signal.SIGTERM)
             assert program.process.wait(20) == 0
         assert not_allowed(hub) == []

@@ -110,6 +110,7 @@ def test_the_configuration_is_sound_and_agrees_with_the_pod(
     assert config.dangerously_allow_plaintext is False
     mounts = [m["mountPath"] for m in container["volumeMounts"]]
     assert str(config.state) in mounts
+    assert container["env"] == [{"name": "TIDEOVER_SERVER", "value": f"unix:{config.state}/admin.sock"}]
     assert config.tls is not None
     assert str(config.tls.cert.parent) in mounts
     assert str(Path(container["args"][-1]).parent) in mounts

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aiohttp import web
+
 from discovery.live import access_to, addresses, fresh, has, running, service, slice_of
 from support.apiserver import ApiServer
+from support.apiserver.bending import bending
 from support.wait import until
 from tideover_core.model import ServiceKey
+from tideover_discovery.kubernetes.client import KubeconfigFile
 
 
 async def test_what_is_there_and_what_changes(paris: ApiServer, namespace: str, tmp_path: Path) -> None:
@@ -33,3 +37,22 @@ async def test_what_is_there_and_what_changes(paris: ApiServer, namespace: str, 
         await until(none_ready)
         paris.admin.delete("Service", "ratings", namespace)
         await until(lambda: source.facts.value and key not in source.facts.value.services)
+
+
+async def test_of_pods_nodes_and_namespaces_only_the_metadata_is_asked_for(
+    paris: ApiServer, tmp_path: Path
+) -> None:
+    asked: dict[str, set[str]] = {}
+
+    def note(request: web.Request) -> None:
+        asked.setdefault(request.path.rpartition("/")[2], set()).add(request.headers["Accept"])
+
+    async with bending(paris, tmp_path) as proxy:
+        proxy.bend = note
+        proxy.kubeconfig(tmp_path / "kubeconfig")
+        async with running(KubeconfigFile(tmp_path / "kubeconfig")) as source:
+            await fresh(source)
+    for plural in ("pods", "nodes", "namespaces"):
+        assert all(";as=PartialObjectMetadata" in accepts for accepts in asked[plural]), plural
+    for plural in ("services", "endpointslices"):
+        assert asked[plural] == {"application/json"}

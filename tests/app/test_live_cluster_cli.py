@@ -113,6 +113,7 @@ async def test_a_dry_run_prints_all_of_it_and_makes_nothing(
 ) -> None:
     answer = await operator.join("--dry-run")
     assert answer.code == 0, answer.err
+    assert "&id" not in answer.out, "for people to read: no anchors"
     objects = list(yaml.safe_load_all(answer.out))
     assert objects[:-2] == grants(namespace)
     assert [one["kind"] for one in objects[-2:]] == ["Secret", "Secret"]
@@ -136,6 +137,42 @@ async def test_join_applies_the_secret_and_again_nothing_changes(
     assert registered(paris.admin.get("Secret", "tideover-cluster-dublin", namespace)).kubeconfig != before
     listed = (await operator.cluster("list", "--hub-context", "paris", "-o", "json")).json()["registrations"]
     assert [(one["cluster"], one["trouble"]) for one in listed] == [("dublin", "")]
+
+
+async def test_join_makes_the_namespace_in_the_hub_where_it_is_missing(
+    operator: Operator, paris: ApiServer
+) -> None:
+    operator.namespace += "-new"
+    listed = await operator.cluster("list", "--hub-context", "paris")
+    assert (listed.code, listed.out) == (0, "no Secret there registers a cluster\n")
+    try:
+        answer = await operator.join("--hub-context", "paris")
+        assert answer.code == 0, answer.err
+        assert f"applied Namespace {operator.namespace} (paris)" in answer.err
+        listed = await operator.cluster("list", "--hub-context", "paris")
+        assert listed.out.splitlines()[1].startswith("dublin   tideover-cluster-dublin  tideover  default")
+    finally:
+        for server in (paris, operator.member):
+            server.admin.delete("Namespace", operator.namespace)
+
+
+async def test_a_name_that_stands_for_another_server_is_replaced_only_when_asked(
+    operator: Operator, paris: ApiServer, dublin: ApiServer, namespace: str
+) -> None:
+    def server() -> str:
+        row = registered(paris.admin.get("Secret", "tideover-cluster-dublin", namespace))
+        return str(yaml.safe_load(row.kubeconfig)["clusters"][0]["cluster"]["server"])
+
+    assert (await operator.join("--hub-context", "paris")).code == 0
+    hub = ("--hub-context", "paris")
+    other = ("join", "--context", "paris", "--server", paris.url, "--name", "dublin", *hub)
+    answer = await operator.cluster(*other)
+    assert answer.code == 1
+    assert f"at {dublin.url} and not at {paris.url}" in answer.err
+    assert "--replace" in answer.err
+    assert server() == dublin.url
+    answer = await operator.cluster(*other, "--replace")
+    assert (answer.code, server()) == (0, paris.url), answer.err
 
 
 async def test_leave_takes_the_secret_away_and_all_that_join_made(

@@ -26,7 +26,7 @@ Namespace = Annotated[str, typer.Option("--namespace", help="rootNamespace of ti
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """One cluster that a Secret registers. `trouble`: why it is refused, or ""."""
+    """One cluster that a Secret registers, and its API server. `trouble`: why it is refused, or ""."""
 
     cluster: str
     secret: str
@@ -34,6 +34,7 @@ class Registration:
     kind: str  # tideover or istio
     network: str
     locality: str
+    server: str
     created: str
     leaving: str
     trouble: str
@@ -54,6 +55,7 @@ async def registered(api: Api, namespace: str) -> list[Registration]:
 
 def _of(secret: dict[str, Any], kind: str) -> list[Registration]:
     from tideover_discovery.kubernetes.client import KubeconfigText
+    from tideover_discovery.kubernetes.client.kubeconfig import choose
     from tideover_discovery.kubernetes.registration import Registered, registrations
 
     name, uid = secret["metadata"]["name"], secret["metadata"]["uid"]
@@ -68,6 +70,7 @@ def _of(secret: dict[str, Any], kind: str) -> list[Registration]:
                 kind,
                 known.network if known else "",
                 str(known.locality).strip("/") if known else "",
+                str(choose(known.kubeconfig, "").cluster["server"]) if known and known.kubeconfig else "",
                 one.created,
                 one.leaving,
                 "" if isinstance(one, Registered) else one.reason,

@@ -44,14 +44,20 @@ def join_command(  # noqa: PLR0913, PLR0917 (a command line)
     ] = "",
     hub_context: HubContext = "",
     output: Annotated[
-        str, typer.Option("-o", "--output", help="yaml: print the Secret instead, with the token in it.")
+        str,
+        typer.Option("-o", "--output", metavar="yaml", help="Print the Secret instead, with its token."),
     ] = "",
     kubeconfig: Kubeconfig = None,
     namespace: Namespace = NAMESPACE,
     rotate: Annotated[bool, typer.Option("--rotate", help="Make a new token; the old one ends.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also when its name stands for another API server so far.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print all that would be made.")] = False,
 ) -> None:
-    """Register a cluster in the hub, with an account that may do no more than it needs."""
+    """Register a cluster in the hub.
+
+    It gets an account that may do no more than it needs."""
     asked = _checked(Joining(name or context, namespace, network, locality))
     path = cluster_server.file_with(context, kubeconfig)
     target = _target(context, path, server)
@@ -65,7 +71,7 @@ def join_command(  # noqa: PLR0913, PLR0917 (a command line)
     hub = cluster_server.file_with(hub_context, kubeconfig) if hub_context else None
     import asyncio  # slow to import, and no other command needs it
 
-    asyncio.run(_join(asked, (context, path), target, (hub_context, hub), rotate=rotate))
+    asyncio.run(_join(asked, (context, path), target, (hub_context, hub), rotate=rotate, replace=replace))
 
 
 def _checked(asked: Joining) -> Joining:
@@ -141,12 +147,13 @@ async def _join(
     hub: tuple[str, Path | None],
     *,
     rotate: bool,
+    replace: bool,
 ) -> None:
     from tideover_discovery.kubernetes import member_access as made
 
     if hub[1] is not None:  # before anything is made: may it be registered at all
         async with cluster_server.connected(hub[0], hub[1]) as api:
-            await _check_free(api, asked)
+            await _check_free(api, asked, "" if replace else target["server"])
     async with cluster_server.connected(*member) as api:
         for one in made.grants(asked.namespace):
             await _apply(api, one)
@@ -160,7 +167,7 @@ async def _join(
         _print(secret)
         return
     async with cluster_server.connected(hub[0], hub[1]) as api:
-        await _apply(api, secret)
+        await _register(api, secret, asked.namespace)
         await api.send(
             "PATCH",
             made.path_of(secret),
@@ -171,13 +178,31 @@ async def _join(
     typer.echo(f"cluster {asked.name} is registered; `tideover status` shows when it is listed", err=True)
 
 
-async def _check_free(api: Api, asked: Joining) -> None:
+async def _check_free(api: Api, asked: Joining, server: str) -> None:
+    """Whether the name is free, or stands for that server; "" for any."""
     from tideover_discovery.kubernetes.member_access import secret_name
 
     for one in await registered(api, asked.namespace):
         if one.cluster == asked.name and one.secret != secret_name(asked.name):
             taken = f"Secret {asked.namespace}/{one.secret} registers a cluster {asked.name} already"
             raise Failure(Code.NO, f"{taken}; give another --name")
+        if one.cluster == asked.name and server and one.server not in ("", server):
+            taken = f"cluster {asked.name} is registered already, at {one.server} and not at {server}"
+            raise Failure(Code.NO, f"{taken}; give another --name, or --replace when it has moved")
+
+
+async def _register(api: Api, secret: dict[str, Any], namespace: str) -> None:
+    """Apply the Secret; its namespace too, where it is missing: the hub may run nothing of ours."""
+    from tideover_discovery.kubernetes.client import ApiError
+    from tideover_discovery.kubernetes.member_access import grants
+
+    try:
+        await _apply(api, secret)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        await _apply(api, grants(namespace)[0])
+        await _apply(api, secret)
 
 
 async def _apply(api: Api, one: dict[str, Any]) -> None:

@@ -37,11 +37,17 @@ async def _registered(context: str, path: Path, namespace: str) -> list[Registra
 
 
 def _table(answer: Document) -> RenderableType:
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table("CLUSTER", "SECRET", "KIND", "NETWORK", "LOCALITY", "SINCE", "STATE", box=None)
-    for one in answer["registrations"]:
-        state = one["trouble"] or (f"leaving since {one['leaving']}" if one["leaving"] else "registered")
-        cells = (one[key] for key in ("cluster", "secret", "kind", "network", "locality", "created"))
-        table.add_row(*cells, state)
-    return table
+    from .tables_rows import rows
+
+    if not answer["registrations"]:
+        return Text("no Secret there registers a cluster")
+    titles = ("CLUSTER", "SECRET", "KIND", "NETWORK", "LOCALITY", "SINCE", "STATE")
+    return rows(titles, (_line(one) for one in answer["registrations"]))
+
+
+def _line(one: Document) -> list[str]:
+    state = one["trouble"] or (f"leaving since {one['leaving']}" if one["leaving"] else "registered")
+    cells = (one[key] for key in ("cluster", "secret", "kind", "network", "locality", "created"))
+    return [*(cell or "-" for cell in cells), state]

@@ -140,7 +140,7 @@ def called(made: Mapping[str, Any]) -> str:
 
 
 def _rule(group: str, resources: list[str], verbs: list[str], **more: list[str]) -> Object:
-    return {"apiGroups": [group], "resources": resources, **more, "verbs": verbs}
+    return {"apiGroups": [group], "resources": resources, **more, "verbs": [*verbs]}
 
 
 def _reading() -> list[Object]:

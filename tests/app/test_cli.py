@@ -302,6 +302,15 @@ async def test_help_names_every_command_of_the_contract_and_no_reader_is_no_erro
     assert err == b""
 
 
+@pytest.mark.parametrize("group", [[], ["cluster"], ["bootstrap"], ["clients"], ["config"]], ids=str)
+def test_no_summary_of_a_command_is_cut_off_at_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, group: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*group, "--help"]) == 0
+    assert "...\n" not in capsys.readouterr().out.partition("Commands:")[2]
+
+
 async def test_help_loads_nothing_heavy() -> None:
     heavy = [
         "rich",

@@ -24,7 +24,7 @@ def accept_command(
     server: Server = DEFAULT_SERVER,
     output: Output = Format.TABLE,
 ) -> None:
-    """What vanished from a cluster at once and is held back is really gone.
+    """Say that what vanished at once, and is held, is really gone.
 
     Asks for the Unix socket of the control plane (--server unix:/path) or a client certificate."""
     from tideover_proto.admin.v1 import admin_pb2 as pb

@@ -27,8 +27,9 @@ def leave_command(  # noqa: PLR0913, PLR0917 (a command line)
     kubeconfig: Kubeconfig = None,
     namespace: Namespace = NAMESPACE,
     drain_s: Annotated[
-        float, typer.Option("--drain-seconds", min=0, help="How long it may empty itself; default 35.")
-    ] = 0.0,
+        float | None,
+        typer.Option("--drain-seconds", min=0, help="How long it may empty itself; default: 35."),
+    ] = None,
     server: Annotated[
         str, typer.Option("--server", help="An admin address: wait until that replica has drained it.")
     ] = "",
@@ -56,7 +57,7 @@ def leave_command(  # noqa: PLR0913, PLR0917 (a command line)
     member = cluster_server.file_with(clean_context, kubeconfig) if clean_context else None
     if server and not force and not undo:
         _check_elsewhere(server, name)
-    leaving = _Leaving(name, namespace, drain_s or DRAIN_S + MARGIN_S, server)
+    leaving = _Leaving(name, namespace, DRAIN_S + MARGIN_S if drain_s is None else drain_s, server)
     asyncio.run(leaving.run(hub_context, hub, undo=undo, secret_gone=secret_gone))
     if member is not None and not undo:
         asyncio.run(_clean(clean_context, member, namespace))

@@ -175,7 +175,7 @@ async def test_a_kubeconfig_broken_in_place_keeps_the_last_good_credentials_and_
     assert access.problem
     path.unlink()
     assert await access.current() is first
-    assert "No such file" in access.problem
+    assert access.problem == f"kubeconfig {access.path}: No such file or directory"
     path.write_text(config({"token": "mended"}))
     assert (await access.current()).authorization == "Bearer mended"
     assert access.problem == ""

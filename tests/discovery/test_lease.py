@@ -202,4 +202,5 @@ async def test_what_is_missing_is_said(paris: ApiServer, namespace: str) -> None
         assert "leases" in lease.problem.value
     async with candidate(paris, f"{namespace}-none", "replica-0") as (lease, _):
         await until(lambda: "not found" in lease.problem.value)
+        assert "create that namespace" in lease.problem.value
         assert not lease.valid

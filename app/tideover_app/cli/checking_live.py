@@ -57,7 +57,7 @@ async def _one(config: Config, index: int, cluster: Cluster) -> Live:
         Problem(f"Cluster {cluster.name}", f"may not {lacks}", "what it says there does not count")
         for lacks in missing([one for one in found.answers if not one.need.required])
     ]
-    if stale:
+    if stale and not found.trouble:
         problems.append(Problem(f"Cluster {cluster.name}", stale, "the credentials read before are used"))
     if found.trouble:
         flaws = [config.flaw(f"{found.trouble}; {_advice(found, cluster)}", *place)]

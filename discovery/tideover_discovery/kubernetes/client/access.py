@@ -87,7 +87,8 @@ class _Reread:
                 self._seen = None
         except (BadKubeconfig, OSError) as error:
             text = str(error) if isinstance(error, BadKubeconfig) else _os_text(error)
-            self._bad = f"{self._origin}: {text}"
+            named = self._origin.rpartition(" ")[2]  # not twice
+            self._bad = f"{self._origin}: {text.removeprefix(f'{named}: ')}"
 
     def _must_renew(self, again: bool) -> bool:
         return False

@@ -129,7 +129,8 @@ class Lease:
         if error.status == 404:
             self._seen = None
             if not self._taken_at:
-                self.problem.set(f"the Lease {LEASE} cannot be had: {error.reason}")
+                there = "create that namespace, as `tideover cluster join` and deploy/base/rbac do"
+                self.problem.set(f"the Lease {LEASE} cannot be had: {error.reason}; {there}")
         return self._times.retry_s
 
     async def _look(self, now_s: float, patience_s: float) -> None:

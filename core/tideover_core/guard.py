@@ -87,6 +87,11 @@ class Held:
     next_look_s: float
 
     def __str__(self) -> str:
+        if not self.addresses:  # others have them by now
+            many = f"{self.services} services" if self.services else "policies"
+            return (
+                "1 service that vanished is held" if self.services == 1 else f"{many} that vanished are held"
+            )
         return f"{self.addresses} of {self.of} addresses vanished at once and are held"
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tideover_core.guard import Guard, accepted, confirmed, guarded, held, next_look_s
+from tideover_core.guard import Guard, Held, accepted, confirmed, guarded, held, next_look_s
 from tideover_core.model import (
     ClusterFacts,
     Endpoint,
@@ -261,6 +261,15 @@ def test_an_address_that_another_pod_has_now_is_not_given_to_the_service_that_ha
     assert story.says(facts(c="1:w")) == "a=2 b=3 c=1"
     story = Story(facts(a="1:x 2:y 4:v", b="3:z"))
     assert story.says(facts(c="1:w")) == "a=2,4 b=3 c=1"
+
+
+@pytest.mark.parametrize(
+    ("services", "words"), [(0, "policies that"), (1, "1 service that vanished is"), (2, "2 services that")]
+)
+def test_what_is_held_without_an_address_of_its_own_is_said_as_services(services: int, words: str) -> None:
+    """A service was renamed: the new one has its addresses."""
+    assert words in str(Held(0, 9, services, 0.0, 30.0))
+    assert "3 of 9 addresses" in str(Held(3, 9, services, 0.0, 30.0))
 
 
 def test_an_address_that_comes_back_in_one_of_its_services_stays_held_in_the_other() -> None:

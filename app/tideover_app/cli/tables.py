@@ -206,6 +206,8 @@ def _held(held: Document | None, now_s: float) -> str:
         return ""
     in_s = max(0, round(_moment(held["nextLook"]).timestamp() - now_s))
     again = f"looked at again in {in_s} s" if in_s else "being looked at again"
+    if not held["addresses"]:  # other services have them by now
+        return f"{held['services']} services that vanished are held, {again}"
     return f"{held['addresses']} of {held['of']} addresses vanished at once and are held, {again}"
 
 

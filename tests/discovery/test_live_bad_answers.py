@@ -171,6 +171,29 @@ async def test_policies_that_two_lists_lack_are_gone(
             await until(lambda: source.facts.value and not source.facts.value.problems)
 
 
+@pytest.mark.parametrize("plural", ["pods", "nodes"])
+async def test_what_endpoints_refer_to_stays_however_often_a_list_lacks_it(
+    paris: ApiServer, namespace: str, tmp_path: Path, plural: str
+) -> None:
+    made = Workload(paris.admin, namespace, node=f"node-{namespace}").create()
+    weight = {"metadata": {"annotations": {"tideover.dev/weight": "7"}}}
+    paris.admin.patch("Pod", next(iter(made.pods)), namespace, weight)
+    async with bending(paris, tmp_path) as proxy:
+        proxy.kubeconfig(tmp_path / "kubeconfig")
+        async with running(KubeconfigFile(tmp_path / "kubeconfig"), removal_hold_s=0.3) as source:
+            await fresh(source)
+            await until(lambda: weights(source, namespace) == [1, 7])
+            known = meant(source, namespace)
+            proxy.bend = emptied(paris, plural)
+            kind = next(r for r in source.reflectors if r.resource.plural == plural)
+            before = kind.lists
+            kind.look_again()
+            await until(lambda: kind.lists > before + 3, 30)
+            assert meant(source, namespace) == known
+            source.accept_removals()  # an operator knows better
+            await until(lambda: meant(source, namespace) != known)
+
+
 def policy(namespace: str) -> dict[str, Any]:
     about = {"name": "ratings", "namespace": namespace}
     kind = {"apiVersion": "tideover.dev/v1alpha1", "kind": "FailoverPolicy"}

@@ -97,6 +97,14 @@ class Assembler:
             self._present = frozenset(key for key, there in self._services.items() if there.slices)
         return self._present
 
+    def refers_to(self, key: Key) -> bool:
+        """Whether an endpoint is of this Pod, or on this Node."""
+        if key.kind == "Pod":
+            pod = self._pods.get(key)
+            return pod is not None and bool(pod.slices)
+        node = self._nodes.get(key.name) if key.kind == "Node" else None
+        return node is not None and bool(node.slices)
+
     def update(self, changed: Mapping[Key, Item | None], doubts: Doubts = NO_DOUBTS) -> ClusterFacts:
         """The facts after these changes; `doubts` are all there are now, not only new ones."""
         nodes: dict[str, Node | None] = {}

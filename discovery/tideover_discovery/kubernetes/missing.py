@@ -3,7 +3,8 @@ my memory". This is for what weights, labels, places and policies come from; `ti
 addresses.
 
 Pure. A list that lacks more objects than it has is looked at again after a while; until it says the same
-then, what it lacks is kept. Deletions that are told one by one count at once.
+then, what it lacks is kept, and what an endpoint refers to for as long as it does. Deletions that are told
+one by one count at once.
 """
 
 from __future__ import annotations
@@ -66,6 +67,10 @@ class Missing:
         keys = {key: at_s for key, at_s in self.keys.items() if key not in gone}
         left = {kind: at_s for kind, at_s in self.kinds.items() if kind not in kinds or at_s > now_s}
         return Missing(keys, left), gone
+
+    def again(self, keys: Collection[Key], until_s: float) -> Missing:
+        """These stay, and are looked at again."""
+        return replace(self, keys={**self.keys, **dict.fromkeys(keys, until_s)}) if keys else self
 
     def counts(self) -> Mapping[str, int]:
         """How many objects are kept of each kind, 0: as many as the earlier life knew."""

@@ -214,8 +214,11 @@ class KubernetesSource:
                     await self._when(partial(_listed_since, looked))
             except TimeoutError:
                 continue  # kept on, and looked at again
-            self._missing, gone = self._missing.confirmed(kinds, time.monotonic())
-            self._absent |= gone
+            now_s = time.monotonic()
+            self._missing, gone = self._missing.confirmed(kinds, now_s)
+            kept = [key for key in gone if self._assembler.refers_to(key)]
+            self._missing = self._missing.again(kept, now_s + self._hold_s)
+            self._absent |= gone.difference(kept)
             self._news.set()
             self._moved.set()
 

@@ -55,6 +55,11 @@ def test_what_is_said_of_an_outage_changes_seldom() -> None:
     assert 1 <= len(said) <= 1 + 10 / STAYS_S
 
 
+def test_the_cause_of_an_outage_takes_the_place_of_not_listed_yet_at_once() -> None:
+    began = after(Contact("from the snapshot, not listed yet", 10.0), (10.0, "not listed yet"))
+    assert after(began, (10.1, "it has no context 'rome'")).trouble == "it has no context 'rome'"
+
+
 def test_it_is_looked_at_again_when_time_alone_changes_something() -> None:
     assert WELL.look_s(5.0) is None
     lost = after(WELL, (10.0, "cut"))

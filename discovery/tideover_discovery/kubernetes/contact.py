@@ -12,6 +12,7 @@ GRACE_S = 2.0
 STEADY_S = 1.0
 # What is said of an outage is said for so long, also when it takes other shapes meanwhile
 STAYS_S = 5.0
+NOT_LISTED = "not listed yet"  # says nothing of a cause: the first one that is known takes its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Contact:
     """Contact with a cluster. Times on the monotonic clock, except `since_unix_s`: when it was lost, for
     people. `said`: it is stale for everyone to see. `well_s`: since when all is well, None: it is not."""
 
-    trouble: str = "not listed yet"
+    trouble: str = NOT_LISTED
     since_s: float = 0.0
     since_unix_s: float = 0.0
     said: bool = True
@@ -37,7 +38,8 @@ class Contact:
             said = self.said or now_s - self.since_s >= GRACE_S
             # which of its requests met the trouble is no news, and a cluster that flaps has two by turns
             same = _cause(self.trouble) == _cause(trouble)
-            if same or (self.said and now_s - self.told_s < STAYS_S):
+            stays = not self.trouble.endswith(NOT_LISTED) and now_s - self.told_s < STAYS_S
+            if same or (self.said and stays):
                 return replace(self, said=said, well_s=None)
             return replace(self, trouble=trouble, said=said, well_s=None, told_s=now_s)
         since_s = min(since_s, now_s)

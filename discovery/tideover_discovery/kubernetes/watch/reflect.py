@@ -80,6 +80,7 @@ class Reflector(Generic[T]):
         self._following = Following(resource.kind, resource.read, offers)
         self._version = 0  # which of the resource's versions the server is asked for
         self._backoff = Backoff()
+        self._expired_at = -1  # `lists`, when the server had forgotten a version last
         self._began_s = 0.0
         self._want = Want.LIST
         self._round: asyncio.Task[None] | None = None
@@ -225,6 +226,8 @@ class Reflector(Generic[T]):
             return ASK_AGAIN_S * random.uniform(0.8, 1.2), False
         if error.status == 410:
             self._stand(in_step=False, trouble=f"{self.resource.kind}: {error.reason}")
+            if self._expired_at != self.lists:  # it answers: how long it was away says nothing any more
+                self._expired_at, self._backoff = self.lists, Backoff()
             return self._short(0.0)
         return self._troubled(error.reason, lasted_s, error.retry_after_s)
 

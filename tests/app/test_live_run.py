@@ -237,12 +237,13 @@ async def test_check_says_why_a_cluster_cannot_be_asked_and_what_to_do(
 async def test_check_names_what_we_may_not_read(paris: ApiServer, namespace: str, tmp_path: Path) -> None:
     about = {"name": "weak", "namespace": namespace}
     paris.admin.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": about})
-    setup = live(tmp_path / "run", paris)
+    setup = live(tmp_path / "run", paris, hub="paris")
     paris.kubeconfig(setup.folder / "paris.kubeconfig", token=paris.admin.token(namespace, "weak"))
     code, document = await checked(setup)
     assert code == 1
     messages = " ".join(error["message"] for error in document["errors"])
     assert "does not let us list, watch endpointslices.discovery.k8s.io; `tideover cluster join`" in messages
+    assert "list, watch secrets in tideover-system; deploy/hub there grants it" in messages
     problems = " ".join(problem["message"] for problem in document["problems"])
     assert "may not list, watch serviceexports.multicluster.x-k8s.io" in problems
     shown = await command("check", "-c", str(setup.config))

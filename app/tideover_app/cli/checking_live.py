@@ -63,7 +63,7 @@ async def _one(config: Config, index: int, cluster: Cluster) -> Live:
         flaws = [config.flaw(f"{found.trouble}; {_advice(found, cluster)}", *place)]
         return Live(cluster, found, None, tuple(flaws), tuple(problems))
     flaws = [
-        config.flaw(f"{cluster.name} does not let us {lacks}; {_GRANT}", *place)
+        config.flaw(f"{cluster.name} does not let us {lacks}; {_granting(lacks)}", *place)
         for lacks in missing([one for one in found.answers if one.need.required])
     ]
     facts = None
@@ -75,6 +75,11 @@ async def _one(config: Config, index: int, cluster: Cluster) -> Live:
 
 
 _GRANT = "`tideover cluster join`, or deploy/member there, grants it"
+_GRANT_OF_HUB = "deploy/hub there grants it"
+
+
+def _granting(lacks: str) -> str:
+    return _GRANT_OF_HUB if " secrets in " in lacks else _GRANT
 
 
 def _advice(found: Look, cluster: Cluster) -> str:

@@ -266,12 +266,12 @@ class KubernetesSource:
         for kind, count in self._missing.counts().items():
             missing = f"{count or 'all'} that were there are missing in a list that has fewer"
             until = "what was known of them stays until a second look says the same"
-            problems.append(Problem(f"{kind}s of {self.cluster}", missing, until))
+            problems.append(Problem(f"{_many(kind)} of {self.cluster}", missing, until))
         for reflector in self.reflectors:
             kind, standing = reflector.resource.kind, reflector.standing
             if not reflector.resource.required and standing.trouble and not self._contact.trouble:
                 problems.append(
-                    Problem(f"{kind}s of {self.cluster}", standing.trouble, "what was known stays")
+                    Problem(f"{_many(kind)} of {self.cluster}", standing.trouble, "what was known stays")
                 )
             if not standing.listed or kind in self._missing.kinds:
                 doubtful |= self._known_before(kind)
@@ -368,3 +368,8 @@ class KubernetesSource:
 
 def _listed_since(looked: list[tuple[Reflector[Item], int]]) -> bool:
     return all(reflector.lists > before or reflector.standing.missing for reflector, before in looked)
+
+
+def _many(kind: str) -> str:
+    """FailoverPolicies, ServiceExports."""
+    return f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from .model import Labels
+from .model import Labels, ServiceKey
+
+
+_API_SERVER = ServiceKey("default", "kubernetes")
+
+
+def is_clusters_own(service: ServiceKey) -> bool:
+    """Whether it means each cluster's own thing under one name, as in Istio: its API server, and whatever
+    is in kube-system. Only a ServiceExport (`sameness: exported`) shares it."""
+    return service.namespace == "kube-system" or service == _API_SERVER
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from .assignment import Health, LeftOut, Placed
+from .exports import is_clusters_own
 from .model import Endpoint, Labels, Locality, Vantage
 from .policy import Scope
 from .readiness import STARTING, Known, judged, last_resort, still_counting
@@ -136,6 +137,8 @@ def _part_refused(part: Part, own: Part | None, vantage: Vantage) -> str:
     if part.cluster == vantage.cluster:
         return ""
     if not part.exported:
+        if is_clusters_own(part.facts.key):
+            return f"each cluster has its own {part.facts.key}"
         return f"cluster {part.cluster} does not export it (sameness: exported)"
     if own is not None and not own.exported:
         return f"cluster {vantage.cluster} has a service of this name that it does not export, another one"

@@ -58,7 +58,7 @@ class Part:
     cluster: str
     facts: ServiceFacts
     presence: Mapping[int, Presence] = field(default_factory=dict)
-    exported: bool = True  # False: with `sameness: exported`, not for clients of other clusters
+    exported: bool = True  # False: not for clients of other clusters
     exported_at: str = ""  # with `sameness: exported`, the creation time of its ServiceExport
     # addresses of its pods that other clusters claim too, with all claimants (see `claims.py`)
     contested: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
@@ -202,6 +202,7 @@ def _services(
     clusters: Mapping[str, ClusterFacts], presences: Presences, before: World, look: Look
 ) -> Mapping[ServiceKey, Service]:
     """All services; only those that some cluster touched are looked at again."""
+    exported_only = look.mesh.sameness is Sameness.EXPORTED
     changed: dict[ServiceKey, Service] = {}
     gone: list[ServiceKey] = []
     for key in look.touched:
@@ -210,7 +211,7 @@ def _services(
                 cluster=name,
                 facts=found,
                 presence=presences.get((name, key), NO_PRESENCE),
-                exported=look.mesh.sameness is Sameness.ALL or key in facts.exports,
+                exported=key in facts.exports if exported_only else not exports.is_clusters_own(key),
                 exported_at=_exported_at(facts, key, look.mesh),
                 contested=of_service(look.claims, found),
                 leaving=look.mesh.leaving.get(name, Leaving.NO),

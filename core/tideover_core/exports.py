@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, fields
 
 from .model import Labels, ServiceKey
 
-
 _API_SERVER = ServiceKey("default", "kubernetes")
 
 

@@ -215,8 +215,8 @@ def test_in_the_hub_it_watches_the_cluster_that_it_runs_in(
             program.wait_ready()
             leases = lambda: [r for r in hub.requests() if r.resource == "leases" and r.code == 201]  # noqa: E731
             until_sync(leases, 30, program.log)
-            metrics = program.get("/metrics")[1]
-            assert re.search(r"^tideover_world_complete 1", metrics, re.M), program.get("/readyz")
+            complete = re.compile(r"^tideover_world_complete 1", re.M)
+            until_sync(lambda: complete.search(program.get("/metrics")[1]), 30, program.log)
             asked = exec_in(program, image, "status")
             assert (asked.returncode, "hub" in asked.stdout) == (0, True), asked.stderr
             asked = exec_in(program, image, "cluster", "accept", "hub")

@@ -154,7 +154,7 @@ async def test_a_list_of_nothing_of_one_kind_moves_nothing(
 
 
 def missing_of(source: KubernetesSource) -> list[str]:
-    """What is said of kinds of which a list had fewer; other tests leave other problems in a shared server."""
+    """Kinds of which a list is said to have fewer; other tests leave other problems in a shared server."""
     problems = source.facts.value.problems if source.facts.value else ()
     return [problem.object for problem in problems if "are missing in a list" in problem.message]
 

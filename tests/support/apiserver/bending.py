@@ -39,7 +39,7 @@ class Bending:
     def cut(self) -> None:
         """Every connection that has a request."""
         for transport in list(self.open):
-            transport.abort()
+            _abort(transport)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(request.path_qs)
@@ -49,7 +49,7 @@ class Bending:
         try:
             return self.bend(request) or await self._through(request)
         except (aiohttp.ClientError, ConnectionError):  # it was cut, on purpose
-            transport.abort()
+            _abort(transport)
             return web.Response()
         finally:
             self.open.discard(transport)
@@ -76,6 +76,11 @@ class Bending:
                 await response.write(line * 2 if self.repeat and b'"type"' in line[:8] else line)
             await response.write_eof()
             return response
+
+
+def _abort(transport: asyncio.Transport) -> None:
+    if not transport.is_closing():  # Python 3.11.2 cannot abort a TLS connection twice
+        transport.abort()
 
 
 @asynccontextmanager

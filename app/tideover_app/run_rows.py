@@ -18,11 +18,19 @@ class Placed(Protocol):
     """A place: what is configured, or a Locality."""
 
     @property
-    def region(self) -> str: ...  # noqa: D102
+    def region(self) -> str:
+        """Its region."""
+        ...
+
     @property
-    def zone(self) -> str: ...  # noqa: D102
+    def zone(self) -> str:
+        """Its zone."""
+        ...
+
     @property
-    def subzone(self) -> str: ...  # noqa: D102
+    def subzone(self) -> str:
+        """Its subzone."""
+        ...
 
 
 class Row(Protocol):

@@ -5,7 +5,6 @@ paris serves both versions of the API, dublin only v1alpha1, virginia only v1bet
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -216,7 +215,8 @@ async def test_in_a_conflict_the_oldest_export_decides_and_each_export_says_so(
     _, dublin, virginia = three
     handed_on = {"exportedLabels": {"dummy-label": "true"}} if "exportedLabels" in differs else {}
     offer(virginia, namespace, **handed_on)
-    await asyncio.sleep(1.05 - time.time() % 1)
+    second = int(time.time())
+    await until(lambda: time.time() > second + 1.05, what="the next second")
     offer(dublin, namespace, **differs)
     async with cluster_set(tmp_path, *three):
         for server in (dublin, virginia):

@@ -157,5 +157,7 @@ def _instructions(containerfile: Path) -> Iterator[tuple[str, str]]:
 
 
 def _in_namespace(mounts: list[str], command: list[str]) -> list[str]:
-    script = "\n".join(["set -e", "mount --make-rprivate /", *mounts, f"exec {shlex.join(command)}"])
-    return ["unshare", "-m", "/bin/sh", "-c", script]
+    # where `/` is no mount, as in a chroot, it cannot be made private; it need not where nothing is shared
+    private = "mount --make-rprivate / 2>/dev/null || ! grep ' shared:' /proc/self/mountinfo >&2"
+    script = "\n".join(["set -e", private, *mounts, f"exec {shlex.join(command)}"])
+    return ["unshare", "-m", "--propagation", "unchanged", "/bin/sh", "-c", script]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
+from support.xds_rules import rule, ruled
 from support.xds_worlds import (
     RATINGS,
     changed,
@@ -21,36 +21,18 @@ from support.xds_worlds import (
 from tideover_core.model import Protocol, ServiceKey
 from tideover_core.policy import (
     ConnectionPool,
-    DestinationRule,
     FailoverPolicy,
     LoadBalancing,
     Retry,
     Settings,
     Subset,
 )
-from tideover_core.world import Mesh, World
 from tideover_wire.resource import TypeUrl
 from tideover_xds.cache import Cache
 from tideover_xds.resources import types
 
 CDS, EDS, LDS, RDS = TypeUrl.CLUSTER, TypeUrl.ENDPOINT, TypeUrl.LISTENER, TypeUrl.ROUTE
 HTTP = "outbound/http"
-
-
-def rule(
-    host: str = "ratings.bookinfo.svc.cluster.local", *, name: str = "r", **fields: Any
-) -> DestinationRule:
-    return DestinationRule(fields.pop("namespace", "bookinfo"), name, host, **fields)
-
-
-def ruled(
-    *rules: DestinationRule, policies: tuple[FailoverPolicy, ...] = (), previous: World | None = None
-) -> World:
-    """Two services in one cluster, under these rules."""
-    one = cluster(
-        "paris", service("ratings", [endpoint("10.0.0.1")]), service("reviews", [endpoint("10.0.0.2")])
-    )
-    return world(one, mesh=Mesh(destination_rules=rules, failover_policies=policies), previous=previous)
 
 
 # --- sharing

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from support.xds_rules import rule, ruled
 from support.xds_worlds import (
     PLACES,
     RATINGS,
@@ -21,7 +22,6 @@ from support.xds_worlds import (
 )
 from tideover_core.model import Locality, ServiceKey
 from tideover_core.policy import (
-    DestinationRule,
     FailoverPolicy,
     LoadBalancing,
     Settings,
@@ -32,22 +32,6 @@ from tideover_xds.cache import Cache
 
 CDS, EDS, LDS, RDS = TypeUrl.CLUSTER, TypeUrl.ENDPOINT, TypeUrl.LISTENER, TypeUrl.ROUTE
 HTTP = "outbound/http"
-
-
-def rule(
-    host: str = "ratings.bookinfo.svc.cluster.local", *, name: str = "r", **fields: Any
-) -> DestinationRule:
-    return DestinationRule(fields.pop("namespace", "bookinfo"), name, host, **fields)
-
-
-def ruled(
-    *rules: DestinationRule, policies: tuple[FailoverPolicy, ...] = (), previous: World | None = None
-) -> World:
-    """Two services in one cluster, under these rules."""
-    one = cluster(
-        "paris", service("ratings", [endpoint("10.0.0.1")]), service("reviews", [endpoint("10.0.0.2")])
-    )
-    return world(one, mesh=Mesh(destination_rules=rules, failover_policies=policies), previous=previous)
 
 
 # --- what of clients counts

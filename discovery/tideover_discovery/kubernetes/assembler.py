@@ -27,6 +27,11 @@ class _Slice:
     service: ServiceKey
     part: Part | None = None
 
+    @property
+    def body(self) -> EndpointSlice:
+        assert isinstance(self.item.body, EndpointSlice)
+        return self.item.body
+
 
 @dataclass(slots=True)
 class _Service:
@@ -158,7 +163,7 @@ class Assembler:
         new = None
         if item is not None and isinstance(item.body, EndpointSlice):
             new = self._slices[key] = _Slice(item, ServiceKey(key.namespace, item.body.service))
-        self._refer(key, old and old.item.body, new and new.item.body)  # type: ignore[arg-type]
+        self._refer(key, old.body if old is not None else None, new.body if new is not None else None)
         if old is not None and (new is None or new.service != old.service):
             del self._services[old.service].slices[key]
             self._touched.add(old.service)

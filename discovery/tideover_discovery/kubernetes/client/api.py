@@ -142,8 +142,9 @@ class Api:
 
     async def close(self) -> None:
         """End all connections."""
-        for session in {self._session, self._good} - {None}:
-            await session.close()  # type: ignore[union-attr]
+        for session in (self._session, self._good):  # closing one twice is closing it once
+            if session is not None:
+                await session.close()
         self._session = self._good = None
 
     @asynccontextmanager

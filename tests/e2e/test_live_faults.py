@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -306,6 +307,46 @@ def reader(name: str) -> dict[str, Any]:
 
 async def forgotten(one: Watched, text: str) -> bool:
     return text not in (await one.tideover.cli("status", "-o", "json")).out
+
+
+async def test_a_name_is_registered_twice_and_a_registered_cluster_leaves(
+    tmp_path: Path, servers: dict[str, ApiServer]
+) -> None:
+    settings = {"hub": "dublin", "rootNamespace": "twice"}
+    async with live_mesh(tmp_path, servers, "twice", settings=settings) as world:
+        hub = servers["dublin"].admin
+        world.setup.clusters = {name: row for name, row in world.setup.clusters.items() if name != "virginia"}
+        world.setup.write()
+        hub.apply(registration("virginia", "virginia", servers["virginia"]))
+        async with running_tideover(world.setup) as tideover, world.called(tideover) as (envoy, calls):
+            one = Watched(world, tideover, envoy, calls)
+            # neither of the file nor of an older Secret is the name taken away
+            hub.apply(registration("paris-too", "paris", servers["virginia"]))
+            hub.apply(registration("virginia-too", "virginia", servers["paris"]))
+            await one.told("twice/paris-too", "twice/virginia-too")
+            assert await one.whole()
+            await one.follows()
+            for name in ("paris-too", "virginia-too"):
+                hub.delete("Secret", name, "twice")
+            leaving = {"tideover.dev/leaving": "2026-01-01T00:00:00Z"}
+            hub.patch("Secret", "virginia", "twice", {"metadata": {"annotations": leaving}})
+            # drained for 30 s by the replica's own clock, whatever the Secret says
+            await until(lambda: only(one, "paris", "dublin"), 30 + PATIENCE_S, tideover.log)
+            hub.delete("Secret", "virginia", "twice")
+            await until(lambda: forgotten(one, "virginia"), PATIENCE_S, tideover.log)
+            assert await only(one, "paris", "dublin")
+
+
+def registration(name: str, cluster: str, server: ApiServer) -> dict[str, Any]:
+    """The Secret NAME that registers a cluster at this server."""
+    about = {"name": name, "namespace": "twice", "labels": {"tideover.dev/cluster": cluster}}
+    data = {"kubeconfig": base64.b64encode(server.kubeconfig().encode()).decode()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": about, "data": data}
+
+
+async def only(one: Watched, *clusters: str) -> bool:
+    """Whether Envoy has the endpoints of these clusters and no others."""
+    return (await one.envoy.health(one.world.wire_name)).keys() == one.world.hostports(*clusters)
 
 
 CLOCK = """

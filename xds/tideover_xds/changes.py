@@ -96,7 +96,7 @@ def _ports_with_changes(before: Service, service: Service) -> frozenset[int]:
         if was is not now
         and (
             was.facts.endpoints.get(port.number) != now.facts.endpoints.get(port.number)
-            or was.contested != now.contested
+            or (was.contested, was.leaving) != (now.contested, now.leaving)
             or was.presence.get(port.number) != now.presence.get(port.number)
         )
     )

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.golden import load_cases
+from tideover_core.leaving import Leaving
 from tideover_core.world import World
 from tideover_wire.node import Client
 from tideover_wire.resource import Resource, TypeUrl
@@ -69,6 +70,36 @@ def version(resource: Resource | None) -> str | None:
 def test_a_cache_answers_as_a_new_one_and_names_every_change(
     worlds: list[World], clients: list[Client], asks_in_between: bool
 ) -> None:
+    check(worlds, clients, asks_in_between)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(WORLDS),
+    st.lists(st.sampled_from(list(Leaving)), min_size=1, max_size=3),
+    st.lists(st.sampled_from(CLIENTS), min_size=1, max_size=4, unique_by=repr),
+)
+def test_a_cluster_that_leaves_or_stays_is_a_change_like_any_other(
+    world: World, stages: list[Leaving], clients: list[Client]
+) -> None:
+    name = min(world.clusters, default="")
+    check([world, *(with_leaving(world, name, stage) for stage in stages)], clients, asks_in_between=True)
+
+
+def with_leaving(world: World, cluster: str, stage: Leaving) -> World:
+    services = {
+        key: replace(
+            service,
+            parts=tuple(
+                replace(part, leaving=stage) if part.cluster == cluster else part for part in service.parts
+            ),
+        )
+        for key, service in world.services.items()
+    }
+    return replace(world, services=services)
+
+
+def check(worlds: list[World], clients: list[Client], asks_in_between: bool) -> None:
     cache = Cache(worlds[0])
     views = [cache.view(client) for client in clients]
     asked = names(*worlds)

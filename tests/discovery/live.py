@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from support.apiserver import ApiServer
+from support.apiserver.bending import Bending, bending
 from support.wait import until
 from tideover_core.model import ClusterFacts, Locality, ServiceKey
 from tideover_discovery.kubernetes import backoff, contact
 from tideover_discovery.kubernetes.client import Access, KubeconfigFile, access
 from tideover_discovery.kubernetes.watch import KubernetesSource, probe, reflect
 
+TWO = ["10.0.0.1", "10.0.0.2"]
 HOME = Locality("eu-west", "eu-west-a")
 
 
@@ -109,3 +111,14 @@ async def has(source: KubernetesSource, namespace: str, wanted: list[str], timeo
         timeout_s,
         lambda: (addresses(source.facts.value, namespace), source.status.value),
     )
+
+
+@asynccontextmanager
+async def bent(
+    server: ApiServer, folder: Path, **more: Any
+) -> AsyncIterator[tuple[Bending, KubernetesSource]]:
+    """A source that reaches the server through the proxy."""
+    async with bending(server, folder) as proxy:
+        proxy.kubeconfig(folder / "kubeconfig")
+        async with running(KubeconfigFile(folder / "kubeconfig"), **more) as source:
+            yield proxy, source

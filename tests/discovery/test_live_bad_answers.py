@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
 
-from discovery.live import addresses, fresh, has, hurried, running, service, slice_of, stale
-from support.apiserver import ApiServer, Workload
+from discovery.live import TWO, addresses, bent, fresh, has, hurried, running, service, slice_of, stale
+from support.apiserver import ApiServer
 from support.apiserver.bending import Bend, bending
 from support.wait import holds, until
-from tideover_core.model import Endpoint, ServiceKey
 from tideover_discovery.kubernetes import following
 from tideover_discovery.kubernetes.client import KubeconfigFile, api
-from tideover_discovery.kubernetes.watch import KubernetesSource, reflect
+from tideover_discovery.kubernetes.watch import reflect
 from tideover_discovery.kubernetes.watch import source as source_module
-
-TWO = ["10.0.0.1", "10.0.0.2"]
 
 
 @pytest.fixture(autouse=True)
@@ -33,23 +29,6 @@ def page(text: str, status: int = 200, kind: str = "text/html", **headers: str) 
 def truncated(request: web.Request) -> web.Response | None:
     text = '{"kind":"ServiceList","metadata":{"resourceVersion":"9"},"items":[{"metadata":{"na'
     return web.Response(text=text, content_type="application/json")
-
-
-def emptied(server: ApiServer, plural: str = "") -> Bend:
-    """Lists, or those of one kind, are answered with 200 and nothing; watches are as they are."""
-    version = server.admin.request("GET", "/api/v1/namespaces")["metadata"]["resourceVersion"]
-
-    def bend(request: web.Request) -> web.Response | None:
-        if "sendInitialEvents" in request.query:
-            return web.Response(status=400, text="no")
-        if "watch" in request.query or "fieldSelector" in request.query:
-            return None
-        if plural and not request.path.endswith(f"/{plural}"):
-            return None
-        text = f'{{"kind":"NothingList","metadata":{{"resourceVersion":"{version}"}},"items":[]}}'
-        return web.Response(text=text, content_type="application/json")
-
-    return bend
 
 
 def some_fail(request: web.Request) -> web.Response | None:
@@ -91,138 +70,6 @@ async def test_nonsense_is_said_and_waited_out(
             paris.admin.apply(slice_of(namespace, ["10.0.0.3"], suffix="y"))
             await fresh(source)
             await has(source, namespace, [*TWO, "10.0.0.3"])
-
-
-async def test_lists_of_nothing_are_held_and_a_second_look_knows_better(
-    paris: ApiServer, namespace: str, tmp_path: Path
-) -> None:
-    paris.admin.create(service(namespace), slice_of(namespace, TWO))
-    async with bending(paris, tmp_path) as proxy:
-        proxy.kubeconfig(tmp_path / "kubeconfig")
-        async with running(KubeconfigFile(tmp_path / "kubeconfig"), removal_hold_s=1.0) as source:
-            await fresh(source)
-            proxy.bend = emptied(paris)
-            for reflector in source.reflectors:
-                reflector.look_again()
-            await until(lambda: source.held.value, 30)
-            assert addresses(source.facts.value, namespace) == TWO
-            proxy.bend = lambda request: None
-            lost: list[bool] = []
-            facts = source.facts
-
-            def over() -> bool:
-                lost.append(addresses(facts.value, namespace) != TWO)
-                return source.held.value is None
-
-            await until(over, 30, lambda: source.status.value)
-            assert not any(lost)
-
-
-@pytest.mark.parametrize("restart", [False, True])
-@pytest.mark.parametrize("plural", ["services", "endpointslices", "pods", "nodes", "failoverpolicies"])
-async def test_a_list_of_nothing_of_one_kind_moves_nothing(
-    paris: ApiServer, namespace: str, tmp_path: Path, plural: str, restart: bool
-) -> None:
-    """Weights and labels come from Pods, places from Nodes."""
-    made = Workload(paris.admin, namespace, node=f"node-{namespace}").create()
-    weight = {"metadata": {"annotations": {"tideover.dev/weight": "7"}}}
-    paris.admin.patch("Pod", next(iter(made.pods)), namespace, weight)
-    paris.admin.apply(policy(namespace))
-    async with bending(paris, tmp_path) as proxy:
-        proxy.kubeconfig(tmp_path / "kubeconfig")
-        access = KubeconfigFile(tmp_path / "kubeconfig")
-        async with running(access) as source:
-            await fresh(source)
-            await until(lambda: weights(source, namespace) == [1, 7])
-            known = meant(source, namespace)
-            if not restart:
-                proxy.bend = emptied(paris, plural)
-                for reflector in source.reflectors:
-                    reflector.look_again()
-                await until(lambda: all(r.lists > 1 or not r.lists for r in source.reflectors), 30)
-                await holds(lambda: meant(source, namespace) == known, 1)
-                proxy.bend = lambda request: None
-            before = source.facts.value
-        if restart:
-            proxy.bend = emptied(paris, plural)
-            async with running(KubeconfigFile(access.path), initial=before, removal_hold_s=3.0) as source:
-                await until(lambda: all(r.lists or r.standing.missing for r in source.reflectors), 30)
-                await holds(lambda: meant(source, namespace) == known, 1)
-                proxy.bend = lambda request: None
-                await fresh(source)
-                assert meant(source, namespace) == known
-
-
-def missing_of(source: KubernetesSource) -> list[str]:
-    """Kinds of which a list is said to have fewer; other tests leave other problems in a shared server."""
-    problems = source.facts.value.problems if source.facts.value else ()
-    return [problem.object for problem in problems if "are missing in a list" in problem.message]
-
-
-async def test_policies_that_two_lists_lack_are_gone(
-    paris: ApiServer, namespace: str, tmp_path: Path
-) -> None:
-    paris.admin.create(service(namespace), slice_of(namespace, TWO))
-    paris.admin.apply(policy(namespace))
-    async with bending(paris, tmp_path) as proxy:
-        proxy.kubeconfig(tmp_path / "kubeconfig")
-        async with running(KubeconfigFile(tmp_path / "kubeconfig"), removal_hold_s=0.5) as source:
-            await fresh(source)
-            assert source.facts.value is not None
-            assert source.facts.value.failover_policies
-            proxy.bend = emptied(paris, "failoverpolicies")
-            for reflector in source.reflectors:
-                reflector.look_again()
-            await until(lambda: source.facts.value and not source.facts.value.failover_policies, 30)
-            await until(lambda: missing_of(source) == [])
-
-
-@pytest.mark.parametrize("plural", ["pods", "nodes"])
-async def test_what_endpoints_refer_to_stays_however_often_a_list_lacks_it(
-    paris: ApiServer, namespace: str, tmp_path: Path, plural: str
-) -> None:
-    made = Workload(paris.admin, namespace, node=f"node-{namespace}").create()
-    weight = {"metadata": {"annotations": {"tideover.dev/weight": "7"}}}
-    paris.admin.patch("Pod", next(iter(made.pods)), namespace, weight)
-    async with bending(paris, tmp_path) as proxy:
-        proxy.kubeconfig(tmp_path / "kubeconfig")
-        async with running(KubeconfigFile(tmp_path / "kubeconfig"), removal_hold_s=0.3) as source:
-            await fresh(source)
-            await until(lambda: weights(source, namespace) == [1, 7])
-            known = meant(source, namespace)
-            proxy.bend = emptied(paris, plural)
-            kind = next(r for r in source.reflectors if r.resource.plural == plural)
-            before = kind.lists
-            kind.look_again()
-            await until(lambda: kind.lists > before + 3, 30)
-            assert meant(source, namespace) == known
-            source.accept_removals()  # an operator knows better
-            await until(lambda: meant(source, namespace) != known)
-
-
-def policy(namespace: str) -> dict[str, Any]:
-    about = {"name": "ratings", "namespace": namespace}
-    kind = {"apiVersion": "tideover.dev/v1alpha1", "kind": "FailoverPolicy"}
-    return {**kind, "metadata": about, "spec": {"scope": "Region"}}
-
-
-def ends(source: KubernetesSource, namespace: str) -> list[Endpoint]:
-    assert source.facts.value is not None
-    found = source.facts.value.services.get(ServiceKey(namespace, "ratings"))
-    return [end for part in found.endpoints.values() for end in part] if found else []
-
-
-def weights(source: KubernetesSource, namespace: str) -> list[int]:
-    return sorted(end.weight for end in ends(source, namespace))
-
-
-def meant(source: KubernetesSource, namespace: str) -> Any:
-    """All that decides where traffic of the service goes."""
-    facts = source.facts.value
-    assert facts is not None
-    policies = [one for one in facts.failover_policies if one.namespace == namespace]
-    node = f"node-{namespace}"
-    return ends(source, namespace), policies, facts.nodes.get(node), facts.node_labels.get(node)
 
 
 async def test_a_server_that_streams_no_lists_is_listed_in_pages(
@@ -288,17 +135,15 @@ async def test_a_watch_that_falls_silent_is_asked_anew_from_where_it_was(
     """A socket that somebody paused, while others work."""
     monkeypatch.setattr(reflect, "SILENT_AFTER_S", 2.0)
     paris.admin.create(service(namespace), slice_of(namespace, TWO))
-    async with bending(paris, tmp_path) as proxy:
-        proxy.kubeconfig(tmp_path / "kubeconfig")
-        async with running(KubeconfigFile(tmp_path / "kubeconfig")) as source:
-            await fresh(source)
-            lists = [r.lists for r in source.reflectors]
-            proxy.flowing.clear()  # what was opened before hangs
-            paris.admin.apply(slice_of(namespace, ["10.0.0.3"], suffix="y"))
-            await until(lambda: any("endpointslices?watch" in seen for seen in proxy.seen[-5:]), 10)
-            proxy.flowing.set()
-            await has(source, namespace, [*TWO, "10.0.0.3"])
-            assert [r.lists for r in source.reflectors] == lists
+    async with bent(paris, tmp_path) as (proxy, source):
+        await fresh(source)
+        lists = [r.lists for r in source.reflectors]
+        proxy.flowing.clear()  # what was opened before hangs
+        paris.admin.apply(slice_of(namespace, ["10.0.0.3"], suffix="y"))
+        await until(lambda: any("endpointslices?watch" in seen for seen in proxy.seen[-5:]), 10)
+        proxy.flowing.set()
+        await has(source, namespace, [*TWO, "10.0.0.3"])
+        assert [r.lists for r in source.reflectors] == lists
 
 
 async def test_a_list_by_stream_that_never_ends_is_asked_for_in_pages(
@@ -322,18 +167,16 @@ async def test_a_server_that_ends_each_watch_at_once_is_said_and_not_hammered(
         return web.Response(content_type="application/json") if watch else None
 
     paris.admin.create(service(namespace), slice_of(namespace, TWO))
-    async with bending(paris, tmp_path) as proxy:
-        proxy.kubeconfig(tmp_path / "kubeconfig")
-        async with running(KubeconfigFile(tmp_path / "kubeconfig")) as source:
-            await fresh(source)
-            proxy.bend = ended
-            proxy.cut()
-            await stale(source, "ended at once")
-            before = len(proxy.seen)
-            await holds(lambda: source.status.value.stale_since_s is not None, 2)
-            assert len(proxy.seen) - before < 60
-            proxy.bend = lambda request: None
-            await fresh(source)
+    async with bent(paris, tmp_path) as (proxy, source):
+        await fresh(source)
+        proxy.bend = ended
+        proxy.cut()
+        await stale(source, "ended at once")
+        before = len(proxy.seen)
+        await holds(lambda: source.status.value.stale_since_s is not None, 2)
+        assert len(proxy.seen) - before < 60
+        proxy.bend = lambda request: None
+        await fresh(source)
 
 
 async def test_a_history_that_is_forgotten_in_the_middle_of_a_watch_costs_one_list_and_is_counted(
@@ -348,19 +191,17 @@ async def test_a_history_that_is_forgotten_in_the_middle_of_a_watch_costs_one_li
         return web.Response(text=said[0], content_type="application/json")
 
     paris.admin.create(service(namespace), slice_of(namespace, TWO))
-    async with bending(paris, tmp_path) as proxy:
-        proxy.kubeconfig(tmp_path / "kubeconfig")
-        async with running(KubeconfigFile(tmp_path / "kubeconfig")) as source:
-            await fresh(source)
-            slices = next(one for one in source.reflectors if one.resource.kind == "EndpointSlice")
-            before = slices.lists
-            proxy.bend = expired
-            proxy.cut()
-            await until(lambda: slices.lists == before + 1)
-            assert slices.errors["http_410"] == 1
-            assert addresses(source.facts.value, namespace) == TWO
-            paris.admin.apply(slice_of(namespace, ["10.0.0.3"], suffix="y"))
-            await has(source, namespace, [*TWO, "10.0.0.3"])
+    async with bent(paris, tmp_path) as (proxy, source):
+        await fresh(source)
+        slices = next(one for one in source.reflectors if one.resource.kind == "EndpointSlice")
+        before = slices.lists
+        proxy.bend = expired
+        proxy.cut()
+        await until(lambda: slices.lists == before + 1)
+        assert slices.errors["http_410"] == 1
+        assert addresses(source.facts.value, namespace) == TWO
+        paris.admin.apply(slice_of(namespace, ["10.0.0.3"], suffix="y"))
+        await has(source, namespace, [*TWO, "10.0.0.3"])
 
 
 async def test_an_event_that_was_lost_is_found_by_comparing_from_time_to_time(
@@ -368,37 +209,33 @@ async def test_an_event_that_was_lost_is_found_by_comparing_from_time_to_time(
 ) -> None:
     monkeypatch.setattr(source_module, "RECONCILE_EVERY_S", 2.0)
     paris.admin.create(service(namespace), slice_of(namespace, TWO))
-    async with bending(paris, tmp_path) as proxy:
-        proxy.kubeconfig(tmp_path / "kubeconfig")
-        async with running(KubeconfigFile(tmp_path / "kubeconfig")) as source:
-            await fresh(source)
-            proxy.lose = b"ratings-y"
-            paris.admin.apply(slice_of(namespace, ["10.0.0.3"], suffix="y"))
-            await until(lambda: proxy.lost)
-            proxy.lose = b""
-            await has(source, namespace, [*TWO, "10.0.0.3"])
-            assert source.status.value.stale_since_s is None
+    async with bent(paris, tmp_path) as (proxy, source):
+        await fresh(source)
+        proxy.lose = b"ratings-y"
+        paris.admin.apply(slice_of(namespace, ["10.0.0.3"], suffix="y"))
+        await until(lambda: proxy.lost)
+        proxy.lose = b""
+        await has(source, namespace, [*TWO, "10.0.0.3"])
+        assert source.status.value.stale_since_s is None
 
 
 async def test_flapping_floods_nobody_and_loses_nothing(
     paris: ApiServer, namespace: str, tmp_path: Path
 ) -> None:
     paris.admin.create(service(namespace), slice_of(namespace, TWO))
-    async with bending(paris, tmp_path) as proxy:
-        proxy.kubeconfig(tmp_path / "kubeconfig")
-        async with running(KubeconfigFile(tmp_path / "kubeconfig")) as source:
-            await fresh(source)
-            facts, said, asked = source.facts.version, source.status.version, len(proxy.seen)
+    async with bent(paris, tmp_path) as (proxy, source):
+        await fresh(source)
+        facts, said, asked = source.facts.version, source.status.version, len(proxy.seen)
 
-            def flap() -> bool:
-                proxy.cut()
-                return True
+        def flap() -> bool:
+            proxy.cut()
+            return True
 
-            for _ in range(5):
-                await holds(flap, 0.6)
-            assert source.facts.version == facts
-            assert source.status.version - said <= 3
-            assert len(proxy.seen) - asked < 600, "it does not hammer the server"
-            await fresh(source)
-            paris.admin.apply(slice_of(namespace, ["10.0.0.3"], suffix="y"))
-            await has(source, namespace, [*TWO, "10.0.0.3"])
+        for _ in range(5):
+            await holds(flap, 0.6)
+        assert source.facts.version == facts
+        assert source.status.version - said <= 3
+        assert len(proxy.seen) - asked < 600, "it does not hammer the server"
+        await fresh(source)
+        paris.admin.apply(slice_of(namespace, ["10.0.0.3"], suffix="y"))
+        await has(source, namespace, [*TWO, "10.0.0.3"])

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from discovery.live import access_to, addresses, fresh, has, hurried, running, service, slice_of, stale
+from discovery.live import TWO, access_to, addresses, fresh, has, hurried, running, service, slice_of, stale
 from support.apiserver import ApiServer
 from support.apiserver.build import Binaries
 from support.wait import holds, until
 from tideover_discovery.kubernetes.watch import KubernetesSource
-
-TWO = ["10.0.0.1", "10.0.0.2"]
 
 
 @pytest.fixture(scope="module")

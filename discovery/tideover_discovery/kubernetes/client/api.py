@@ -18,7 +18,7 @@ from tideover_discovery.kubernetes.decoding import UNREADABLE
 from .access import Access
 from .errors import ApiError, BadKubeconfig, Silent, TooLong, is_html, refused, unanswered
 from .loading_client import Loaded
-from .session_client import Session
+from .session_client import Request, Session
 
 JSON = "application/json"
 MAX_BODY_BYTES = 64 << 20
@@ -66,7 +66,7 @@ class Api:
         self, path: str, query: Mapping[str, str] = NOTHING, *, accept: str = JSON, timeout_s: float = 30
     ) -> bytes:
         """The body of the answer. Raises ApiError."""
-        async with self._answer("GET", path, query, None, {"Accept": accept}, timeout_s) as response:
+        async with self._answer(Request("GET", path, query, {"Accept": accept}, None, timeout_s)) as response:
             body = await _read(response, MAX_BODY_BYTES, f"GET {path}")
             if "json" in accept and is_html(response.headers.get("Content-Type", ""), body):
                 raise ApiError(response.status, f"GET {path}: answered HTML, not the Kubernetes API")
@@ -86,7 +86,7 @@ class Api:
         data = body if isinstance(body, bytes) or body is None else msgspec.json.encode(body)
         headers = {"Accept": JSON, "Content-Type": content_type}
         what = f"{method} {path}"
-        async with self._answer(method, path, query, data, headers, timeout_s) as response:
+        async with self._answer(Request(method, path, query, headers, data, timeout_s)) as response:
             said = await _read(response, MAX_BODY_BYTES, what)
             try:
                 found = msgspec.json.decode(said)
@@ -106,7 +106,7 @@ class Api:
         batch is empty and says that the server has accepted the watch. Raises ApiError when it ends badly,
         is silent for longer than `silent_after_s`, or says a line that is too long."""
         what = f"GET {path} (watch)"
-        async with self._answer("GET", path, query, None, {"Accept": accept}, None) as response:
+        async with self._answer(Request("GET", path, query, {"Accept": accept})) as response:
             if is_html(response.headers.get("Content-Type", ""), b""):
                 raise ApiError(response.status, f"{what}: answered HTML, not the Kubernetes API")
             yield []
@@ -148,24 +148,16 @@ class Api:
         self._session = self._good = None
 
     @asynccontextmanager
-    async def _answer(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        data: bytes | None,
-        headers: Mapping[str, str],
-        timeout_s: float | None,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _answer(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
         """A successful answer, once more with credentials read anew when these were refused."""
-        what = f"{method} {path}"
+        what = str(request)
         session = await self._current()
         tried: list[Session] = []
         while True:
             tried.append(session)
             with session.used():
                 try:
-                    async with session.request(method, path, query, data, headers, timeout_s) as response:
+                    async with session.request(request) as response:
                         if response.status < 300:
                             self._accepted(session, tried)
                             yield response

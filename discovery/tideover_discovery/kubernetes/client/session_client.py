@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -18,6 +19,21 @@ CONNECT_TIMEOUT_S = 5.0
 HEADERS_TIMEOUT_S = 30.0
 KEEPALIVE_S, KEEPALIVE_EVERY_S, KEEPALIVE_TIMES = 10, 3, 3
 USER_AGENT = "tideover"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to an API server. Without a timeout only the beginning of its answer is bounded."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    data: bytes | None = None
+    timeout_s: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
 
 
 class Session:
@@ -39,31 +55,24 @@ class Session:
         )
 
     @asynccontextmanager
-    async def request(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        data: bytes | None,
-        headers: Mapping[str, str],
-        timeout_s: float | None,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer, while it is read; without a timeout only its beginning is bounded."""
+    async def request(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer, while it is read."""
+        timeout_s = request.timeout_s
         timeout = aiohttp.ClientTimeout(
             total=timeout_s,
             connect=CONNECT_TIMEOUT_S if timeout_s is None else min(CONNECT_TIMEOUT_S, timeout_s),
         )
-        url = URL(self.loaded.server.rstrip("/") + path)
+        url = URL(self.loaded.server.rstrip("/") + request.path)
         extra: dict[str, Any] = {}
         if self.loaded.tls_server_name:
             extra["server_hostname"] = self.loaded.tls_server_name
         async with (
             asyncio.timeout(HEADERS_TIMEOUT_S if timeout_s is None else None) as beginning,
             self._http.request(
-                method,
-                url.update_query(query) if query else url,
-                data=data,
-                headers=headers,
+                request.method,
+                url.update_query(request.query) if request.query else url,
+                data=request.data,
+                headers=request.headers,
                 timeout=timeout,
                 allow_redirects=False,
                 proxy=self.loaded.proxy,

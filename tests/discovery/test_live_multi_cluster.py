@@ -317,7 +317,9 @@ async def test_crds_that_come_later_are_noticed_and_an_old_one_is_no_endless_loo
         )
         found = await complete(own_server, namespace, "own")
         assert "trafficDistribution" not in found["spec"]
-        await holds(lambda: len(running.written(namespace)) == 4, 1.0)
+        # made, its annotations, its status; and the export's conditions
+        await until(lambda: len(running.written(namespace)) >= 4, 20, lambda: running.writes)
+        await holds(lambda: len(running.written(namespace)) == 4, 1.0, lambda: running.writes)
         assert not [failure for _, _, failure in running.writes if failure]
 
 

@@ -38,13 +38,13 @@ def until_sync(condition: Callable[[], T], timeout_s: float = 15, what: object =
     return value
 
 
-async def holds(condition: Callable[[], Any], for_s: float) -> None:
-    """Assert that the answer stays true for `for_s`: the way to show that nothing happens."""
+async def holds(condition: Callable[[], Any], for_s: float, what: object = "") -> None:
+    """Assert that the answer stays true for `for_s`: the way to show that nothing happens. `what` is shown if not."""
     end = time.monotonic() + for_s
     while time.monotonic() < end:
         answer = condition()
         value = await answer if inspect.isawaitable(answer) else answer
-        assert value, "it stopped being true"
+        assert value, f"it stopped being true {what() if callable(what) else what}"
         await asyncio.sleep(INTERVAL_S)
 
 

@@ -39,7 +39,7 @@ def until_sync(condition: Callable[[], T], timeout_s: float = 15, what: object =
 
 
 async def holds(condition: Callable[[], Any], for_s: float, what: object = "") -> None:
-    """Assert that the answer stays true for `for_s`: the way to show that nothing happens. `what` is shown if not."""
+    """Assert that the answer stays true for `for_s`: so that nothing happens. `what` is shown if not."""
     end = time.monotonic() + for_s
     while time.monotonic() < end:
         answer = condition()

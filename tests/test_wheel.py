@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"core", "wire", "discovery", "xds", "identity", "app", "proto"}
+PACKAGES = {"core", "wire", "discovery", "xds", "health", "identity", "app", "proto"}
 
 
 def run(*command: str | Path, cwd: Path) -> str:

@@ -147,6 +147,65 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetHealth:
+    """When what the fleet reports counts as broken, and as well again; between the two nothing changes."""
+
+    unhealthy_above_error_percent: float = 50.0
+    healthy_below_error_percent: float = 10.0
+    window_s: float = 10.0
+    min_requests: int = 20
+    min_reporters: int = 3
+
+
+class CheckKind(StrEnum):
+    """How an endpoint is asked whether it is well."""
+
+    HTTP = "http"
+    TCP = "tcp"
+    GRPC = "grpc"
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveCheck:
+    """`path`: of HTTP; `service`: of the gRPC health protocol."""
+
+    kind: CheckKind = CheckKind.HTTP
+    path: str = "/"
+    service: str = ""
+    interval_s: float = 1.0
+    timeout_s: float = 0.5
+    unhealthy_threshold: int = 2
+    healthy_threshold: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Failback:
+    """How what recovered gets its traffic back: `steps` are percent of its share, the last is 100."""
+
+    hold_down_s: float = 30.0
+    steps: tuple[float, ...] = (5.0, 25.0, 50.0, 100.0)
+    step_every_s: float = 10.0
+    abort_above_error_percent: float = 5.0
+
+
+class Fill(StrEnum):
+    """Who takes what is above the capacity of a place."""
+
+    WATERFALL_BY_ZONE = "WaterfallByZone"
+    WATERFALL_BY_REGION = "WaterfallByRegion"
+    SPRAY_IN_REGION = "SprayInRegion"
+    SPRAY_EVERYWHERE = "SprayEverywhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What one endpoint of weight 1 carries; None: what its pod's annotation says, else no limit."""
+
+    requests_per_second_per_endpoint: float | None = None
+    fill: Fill = Fill.WATERFALL_BY_ZONE
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One layer of policy. None: not said here, a less specific layer decides.
 
@@ -168,6 +227,10 @@ class Settings:
     load_balancing: LoadBalancing | None = None
     retry: Retry | None = None
     max_drained_percent: float | None = None
+    fleet_health: FleetHealth | None = None
+    active_check: ActiveCheck | None = None
+    failback: Failback | None = None
+    capacity: Capacity | None = None
 
 
 @dataclass(frozen=True, slots=True)

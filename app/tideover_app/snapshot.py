@@ -1,7 +1,7 @@
 """The state folder: the last known facts of each cluster, for a restart during an outage.
 
-One file per cluster, replaced atomically, and the one before it as a fallback. A folder belongs to one
-process at a time.
+One file per cluster and per document (verdicts, orders), replaced atomically, and the one before it as a
+fallback. A folder belongs to one process at a time.
 """
 
 from __future__ import annotations
@@ -11,14 +11,20 @@ import ctypes
 import fcntl
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from tideover_core.model import Problem
 
-from .snapshot_format import BadSnapshotError, Saved, decode, encode
+from .snapshot_format import Saved, decode, encode
+from .snapshot_seal import BadSnapshotError, sealed, unsealed
 
+T = TypeVar("T")
+DOCUMENT_VERSION = "1"
 REFUSED = "refused; an older one is used, else nothing until the source is listed"
+FORGOTTEN = "refused; an older one is used, else it is forgotten"
 NOT_SAVED = "not saved; everything else goes on, but a restart would not remember it"
 
 
@@ -33,7 +39,7 @@ class StateFolder:
         self.folder = folder
         self._lock: int | None = None
         self._saving = threading.Lock()  # the last save may begin while one that nobody awaits goes on
-        self._good: set[str] = set()  # clusters whose newest file is whole: it may become the fallback
+        self._good: set[str] = set()  # files of which the newest is whole: it may become the fallback
 
     def open(self) -> Problem | None:
         """Make the folder and take it; a problem when it cannot be written. StateInUseError: it is taken."""
@@ -72,53 +78,66 @@ class StateFolder:
         found: dict[str, Saved] = {}
         problems: list[Problem] = []
         for cluster in clusters:
-            for path in (self._path(cluster), self._previous(cluster)):
-                try:
-                    saved = decode(path.read_bytes(), cluster)
-                except FileNotFoundError:
-                    continue
-                except (BadSnapshotError, OSError) as error:
-                    reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
-                    problems.append(Problem(f"Snapshot of cluster {cluster}", reason, REFUSED, str(path)))
-                    continue
+            saved, refused = self._load(
+                f"{cluster}.facts", f"Snapshot of cluster {cluster}", partial(decode, cluster=cluster)
+            )
+            problems += refused
+            if saved is not None:
                 found[cluster] = saved
-                if path == self._path(cluster):
-                    self._good.add(cluster)
-                break
         return found, problems
 
     def save(self, saved: Saved) -> None:
         """Replace what is kept of that cluster. OSError when it cannot be written: the old stays whole."""
         with self._saving:
-            self._save(saved)
+            self._save(f"{saved.facts.cluster}.facts", encode(saved))
 
-    def _save(self, saved: Saved) -> None:
-        cluster = saved.facts.cluster
-        path, temporary = self._path(cluster), self.folder / f".{cluster}.new"
+    def load_document(self, kind: str) -> tuple[bytes | None, list[Problem]]:
+        """What `save_document` was given, the newest that is whole, or None; and what had to be refused."""
+        read = partial(unsealed, kind=f"tideover-{kind}", version=DOCUMENT_VERSION)
+        return self._load(f"{kind}.state", f"Saved {kind}", read)
+
+    def save_document(self, kind: str, body: bytes) -> None:
+        """Keep this beside the clusters' facts. OSError when it cannot be written: the old stays whole."""
+        with self._saving:
+            self._save(f"{kind}.state", sealed(f"tideover-{kind}", DOCUMENT_VERSION, body))
+
+    def _load(self, name: str, what: str, read: Callable[[bytes], T]) -> tuple[T | None, list[Problem]]:
+        problems: list[Problem] = []
+        for path in (self.folder / name, self.folder / f"{name}.previous"):
+            try:
+                found = read(path.read_bytes())
+            except FileNotFoundError:
+                continue
+            except (BadSnapshotError, OSError) as error:
+                reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+                consequence = REFUSED if name.endswith(".facts") else FORGOTTEN
+                problems.append(Problem(what, reason, consequence, str(path)))
+                continue
+            if path.name == name:
+                self._good.add(name)
+            return found, problems
+        return None, problems
+
+    def _save(self, name: str, raw: bytes) -> None:
+        path, temporary = self.folder / name, self.folder / f".{name}.new"
         with temporary.open("wb") as out:
-            out.write(encode(saved))
+            out.write(raw)
             out.flush()
             os.fsync(out.fileno())
-        if cluster in self._good:
-            self._keep_previous(cluster)
+        if name in self._good:
+            self._keep_previous(path)
         temporary.replace(path)
-        self._good.add(cluster)
+        self._good.add(name)
         _sync_folder(self.folder)
         _give_back()
 
-    def _keep_previous(self, cluster: str) -> None:
+    def _keep_previous(self, path: Path) -> None:
         """The newest becomes the fallback too, without a moment in which neither exists."""
-        link = self.folder / f".{cluster}.link"
+        link = self.folder / f".{path.name}.link"
         with contextlib.suppress(OSError):  # no fallback is no reason not to save
             link.unlink(missing_ok=True)
-            link.hardlink_to(self._path(cluster))
-            link.replace(self._previous(cluster))
-
-    def _path(self, cluster: str) -> Path:
-        return self.folder / f"{cluster}.facts"
-
-    def _previous(self, cluster: str) -> Path:
-        return self.folder / f"{cluster}.facts.previous"
+            link.hardlink_to(path)
+            link.replace(self.folder / f"{path.name}.previous")
 
     def _problem(self, message: str, consequence: str = NOT_SAVED) -> Problem:
         return Problem("State folder", message, consequence, str(self.folder))

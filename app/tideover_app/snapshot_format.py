@@ -6,7 +6,6 @@ Version 1 may gain fields with defaults; anything else is a new version.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 
 import msgspec
 
@@ -16,13 +15,12 @@ from tideover_core.orders import TrafficOrder
 from tideover_core.policy import DestinationRule, FailoverPolicy
 
 from .snapshot_past import KeptPast, ReadPast, WrittenPast, read, write
+from .snapshot_seal import BadSnapshotError, sealed, unsealed
+
+__all__ = ["BadSnapshotError", "Saved", "decode", "encode"]
 
 MAGIC = "tideover-facts"
 VERSION = "1"
-
-
-class BadSnapshotError(Exception):
-    """Bytes that are no whole snapshot of a known version, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +82,12 @@ def encode(saved: Saved) -> bytes:
             past=[write(one) for one in saved.past],
         )
     )
-    return f"{MAGIC} {VERSION} {sha256(body).hexdigest()} {len(body)}\n".encode() + body
+    return sealed(MAGIC, VERSION, body)
 
 
 def decode(raw: bytes, cluster: str) -> Saved:
     """What `encode` was given. BadSnapshotError: it is torn, changed, or of another version or cluster."""
-    header, newline, body = raw.partition(b"\n")
-    words = header.decode("ascii", "replace").split(" ")
-    if not newline or len(words) != 4 or words[0] != MAGIC:
-        raise BadSnapshotError("is no snapshot, or torn")
-    _, version, checksum, length = words
-    if version != VERSION:
-        raise BadSnapshotError(f"has version {version[:20]!r}, this program reads version {VERSION}")
-    if length != str(len(body)):
-        raise BadSnapshotError(f"is torn: {len(body)} bytes of {length[:20]}")
-    if sha256(body).hexdigest() != checksum:
-        raise BadSnapshotError("is corrupt: its checksum differs")
+    body = unsealed(raw, MAGIC, VERSION)
     try:
         told = _decoder.decode(body)
     except msgspec.DecodeError as error:

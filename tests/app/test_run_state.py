@@ -111,10 +111,10 @@ async def test_the_last_write_waits_for_one_that_nobody_awaits_any_more(tmp_path
     at_disk, go = threading.Event(), threading.Event()
 
     class Slow(StateFolder):
-        def _save(self, saved: Saved) -> None:
+        def _save(self, name: str, raw: bytes) -> None:
             at_disk.set()
             go.wait(10)
-            super()._save(saved)
+            super()._save(name, raw)
 
     folder, saved = Slow(tmp_path), Saved(ClusterFacts("paris", "default", Locality()), 0.0)
     first = asyncio.ensure_future(asyncio.to_thread(folder.save, saved))
@@ -129,7 +129,7 @@ async def test_the_last_write_waits_for_one_that_nobody_awaits_any_more(tmp_path
 HANGING = """
 import sys, threading
 from tideover_app import run, run_life, snapshot
-snapshot.StateFolder._save = lambda self, saved: threading.Event().wait()
+snapshot.StateFolder._save = lambda self, name, raw: threading.Event().wait()
 run_life.SAVE_LAST_S = 0.2
 sys.exit(run.run(sys.argv[1]))
 """

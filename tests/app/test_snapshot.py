@@ -198,7 +198,7 @@ def test_two_torn_files_are_two_problems_and_nothing_known(folder: StateFolder) 
 
 def test_a_write_that_was_cut_off_leaves_the_old_whole(folder: StateFolder) -> None:
     folder.save(Saved(facts(generation=1), 1))
-    (folder.folder / ".paris.new").write_bytes(encode(Saved(facts(generation=2), 2))[:40])
+    (folder.folder / ".paris.facts.new").write_bytes(encode(Saved(facts(generation=2), 2))[:40])
     found, problems = folder.load(["paris"])
     assert found["paris"].facts.generation == 1
     assert problems == []
@@ -257,3 +257,17 @@ def test_exports_of_an_earlier_program_still_count() -> None:
     body = body.replace(b'"services":', b'"exports":[{"namespace":"bookinfo","name":"ratings"}],"services":')
     header = f"tideover-facts 1 {sha256(body).hexdigest()} {len(body)}\n"
     assert decode(header.encode() + body, "paris").facts.exports == {RATINGS: Export()}
+
+
+def test_a_document_is_kept_beside_the_facts_and_its_predecessor_is_the_fallback(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path)
+    assert folder.load_document("verdicts") == (None, [])
+    folder.save_document("verdicts", b'{"first": 1}')
+    folder.save_document("verdicts", b'{"second": 2}')
+    assert StateFolder(tmp_path).load_document("verdicts") == (b'{"second": 2}', [])
+    newest = tmp_path / "verdicts.state"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    body, problems = StateFolder(tmp_path).load_document("verdicts")
+    assert body == b'{"first": 1}'
+    assert [(one.object, one.where) for one in problems] == [("Saved verdicts", str(newest))]
+    assert "is torn" in problems[0].message

@@ -1,4 +1,4 @@
-"""What operators ask for: drain, shift, freeze. Orders are read, kept and shown; nothing acts on them yet."""
+"""What operators ask for: drain, shift, freeze; and what of it is in force at an instant."""
 
 from __future__ import annotations
 
@@ -32,3 +32,16 @@ class TrafficOrder:
 
     def __str__(self) -> str:
         return f"TrafficOrder {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveOrder:
+    """An order as it is in force at this instant; one that has ended is none.
+
+    `percent`: what the order asks for by now, which may rise in steps. `emptied`: the drain time is over,
+    so endpoints of which nothing is to be left may go.
+    """
+
+    order: TrafficOrder
+    percent: float
+    emptied: bool = False

@@ -18,7 +18,9 @@ from .conflicts import conflicts_of_rules, conflicts_of_services
 from .difference import differing
 from .leaving import Leaving
 from .model import ClusterFacts, Endpoint, Locality, Problem, ServiceFacts, ServiceKey, ServicePort, Vantage
+from .orders import ActiveOrder
 from .policy import DestinationRule, FailoverPolicy, age
+from .steering import NO_STEERING, Steering
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -72,11 +74,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service over all clusters. `ports` is the union, by number; `parts` are sorted by cluster."""
+    """A service over all clusters. `ports` is the union, by number; `parts` are sorted by cluster.
+
+    `steering` is what health and capacity make of it (see `steering.py`), by service port number.
+    """
 
     key: ServiceKey
     ports: tuple[ServicePort, ...]
     parts: tuple[Part, ...]
+    steering: Steering = field(default_factory=dict)
 
     @property
     def exported(self) -> bool:
@@ -98,7 +104,8 @@ class Service:
 class Mesh:
     """What is configured for the whole mesh: `tideover.yaml` and the `policies` folder.
 
-    `leaving`: clusters that are being emptied (see `leaving.py`), and how far they are.
+    `leaving`: clusters that are being emptied (see `leaving.py`), and how far they are. `steering` and
+    `orders` are what health and operators make of the traffic now.
     """
 
     sameness: Sameness = Sameness.ALL
@@ -106,6 +113,8 @@ class Mesh:
     destination_rules: tuple[DestinationRule, ...] = ()
     failover_policies: tuple[FailoverPolicy, ...] = ()
     leaving: Mapping[str, Leaving] = field(default_factory=dict)
+    steering: Mapping[ServiceKey, Steering] = field(default_factory=dict)
+    orders: tuple[ActiveOrder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,7 @@ class World:
     `destination_rules` and `failover_policies` are the union of all clusters' and the mesh's, oldest
     first; they keep their identity (the tuple and its items) while nothing in them changed.
     `problems` are conflicts that only show in the merge (an address claimed twice, ports that differ).
+    `orders` are those in force at this instant.
     """
 
     services: Mapping[ServiceKey, Service] = field(default_factory=dict)
@@ -128,6 +138,7 @@ class World:
     sameness: Sameness = Sameness.ALL
     claims: Claims = NO_CLAIMS
     leaving: Mapping[str, Leaving] = field(default_factory=dict)
+    orders: tuple[ActiveOrder, ...] = ()
 
 
 Presences = Mapping[tuple[str, ServiceKey], Mapping[int, Presence]]
@@ -167,6 +178,7 @@ def merge(
         sameness=mesh.sameness,
         claims=claims,
         leaving=before.leaving if before.leaving == mesh.leaving else mesh.leaving,
+        orders=before.orders if before.orders == mesh.orders else mesh.orders,
     )
     return previous if previous is not None and _same(now, previous) else now
 
@@ -222,7 +234,8 @@ def _services(
         if not parts:
             gone.append(key)
             continue
-        service = _service(key, parts, before.services.get(key))
+        steering = look.mesh.steering.get(key, NO_STEERING)
+        service = _service(key, parts, before.services.get(key), steering)
         if service is not before.services.get(key):
             changed[key] = service
     if not changed and not gone:
@@ -254,6 +267,7 @@ def _touched(
         return {key for facts in (*clusters.values(), *before.clusters.values()) for key in facts.services}
     touched: set[ServiceKey] = {key for name, key in presences if name in clusters}
     touched |= {key for key, service in before.services.items() for part in service.parts if part.presence}
+    touched |= _steered_anew(before, mesh)
     nothing = ClusterFacts("", "", Locality())
     for name in clusters.keys() | before.clusters.keys():
         old, new = before.clusters.get(name, nothing), clusters.get(name, nothing)
@@ -266,15 +280,27 @@ def _touched(
     return touched
 
 
-def _service(key: ServiceKey, parts: list[Part], before: Service | None) -> Service:
-    """The service; `before`, or its parts, where they are equal."""
+def _steered_anew(before: World, mesh: Mesh) -> set[ServiceKey]:
+    """Services of the world before that are steered otherwise now."""
+    steered = {key for key, service in before.services.items() if service.steering}
+    return {
+        key
+        for key in steered | (mesh.steering.keys() & before.services.keys())
+        if before.services[key].steering is not mesh.steering.get(key, NO_STEERING)
+    }
+
+
+def _service(key: ServiceKey, parts: list[Part], before: Service | None, steering: Steering) -> Service:
+    """The service; `before`, or its parts or steering, where they are equal."""
     if before is None:
-        return Service(key, union_ports(parts), tuple(parts))
+        return Service(key, union_ports(parts), tuple(parts), steering)
     known = {part.cluster: part for part in before.parts}
     kept = tuple(_part(part, known.get(part.cluster)) for part in parts)
-    if len(kept) == len(before.parts) and all(map(is_, kept, before.parts)):
+    steering = before.steering if before.steering == steering else steering
+    same_parts = len(kept) == len(before.parts) and all(map(is_, kept, before.parts))
+    if same_parts and steering is before.steering:
         return before
-    return Service(key, union_ports(kept), kept)
+    return Service(key, before.ports if same_parts else union_ports(kept), kept, steering)
 
 
 def _exported_at(facts: ClusterFacts, key: ServiceKey, mesh: Mesh) -> str:
@@ -336,4 +362,5 @@ def _same(now: World, before: World) -> bool:
         and now.sameness is before.sameness
         and now.problems == before.problems
         and now.leaving == before.leaving
+        and now.orders is before.orders
     )

@@ -118,7 +118,7 @@ async def test_what_became_of_policies_and_orders_is_in_their_conditions(
             lambda: "Conflicted" in conditions(admin, "FailoverPolicy", "younger", namespace), PATIENCE_S
         )
         second = conditions(admin, "FailoverPolicy", "younger", namespace)
-        assert second["Accepted"]["message"] == "spec.capacity is not acted on yet"
+        assert (second["Accepted"]["status"], second["Accepted"]["message"]) == ("True", "")
         assert (second["Conflicted"]["status"], second["Conflicted"]["reason"]) == ("True", "OlderPolicyWins")
         assert "scope" in second["Conflicted"]["message"]
         assert f"FailoverPolicy {namespace}/older" in second["Conflicted"]["message"]

@@ -8,8 +8,14 @@ import pytest
 
 from tideover_core.model import ServiceKey
 from tideover_core.policy import (
+    ActiveCheck,
+    Capacity,
+    CheckKind,
     DistributeRule,
+    Failback,
     FailoverRule,
+    Fill,
+    FleetHealth,
     Outlier,
     Place,
     Retry,
@@ -27,9 +33,7 @@ def policy(**spec: Any) -> FailoverPolicy:
 
 
 def settings(**spec: Any) -> Settings:
-    translated, unsupported = failover_policy(policy(**spec))
-    assert unsupported == ()
-    return translated.settings
+    return failover_policy(policy(**spec)).settings
 
 
 EU, NORTH = {"region": "eu-west"}, {"region": "eu-north"}
@@ -88,6 +92,49 @@ EU, NORTH = {"region": "eu-west"}, {"region": "eu-north"}
         ({"retry": {}}, Settings(retry=Retry())),
         ({"budget": {"maxDrainedPercent": 50}}, Settings(max_drained_percent=50)),
         ({"budget": {"maxDrainedPercent": 0}}, Settings(max_drained_percent=0)),
+        ({"fleetHealth": {}}, Settings(fleet_health=FleetHealth())),
+        (
+            {
+                "fleetHealth": {
+                    "unhealthyAboveErrorPercent": 40,
+                    "healthyBelowErrorPercent": 40,
+                    "window": "2s",
+                    "minRequests": 5,
+                    "minReporters": 2,
+                }
+            },
+            Settings(fleet_health=FleetHealth(40, 40, 2, 5, 2)),
+        ),
+        (
+            {"activeCheck": {"http": {"path": "/healthz"}, "interval": "2s", "timeout": "2s"}},
+            Settings(active_check=ActiveCheck(CheckKind.HTTP, "/healthz", interval_s=2, timeout_s=2)),
+        ),
+        ({"activeCheck": {"tcp": {}}}, Settings(active_check=ActiveCheck(CheckKind.TCP))),
+        (
+            {"activeCheck": {"grpc": {"service": "a.B"}, "unhealthyThreshold": 3, "healthyThreshold": 4}},
+            Settings(
+                active_check=ActiveCheck(
+                    CheckKind.GRPC, service="a.B", unhealthy_threshold=3, healthy_threshold=4
+                )
+            ),
+        ),
+        ({"failback": {}}, Settings(failback=Failback())),
+        (
+            {
+                "failback": {
+                    "holdDown": "1s",
+                    "steps": [10, 100],
+                    "stepEvery": "500ms",
+                    "abortAboveErrorPercent": 1,
+                }
+            },
+            Settings(failback=Failback(1, (10.0, 100.0), 0.5, 1)),
+        ),
+        ({"capacity": {}}, Settings(capacity=Capacity())),
+        (
+            {"capacity": {"requestsPerSecondPerEndpoint": 100, "mode": "SprayInRegion"}},
+            Settings(capacity=Capacity(100, Fill.SPRAY_IN_REGION)),
+        ),
     ],
 )
 def test_fields(spec: dict[str, Any], expected: Settings) -> None:
@@ -95,7 +142,7 @@ def test_fields(spec: dict[str, Any], expected: Settings) -> None:
 
 
 def test_targets_are_services_of_its_own_namespace() -> None:
-    found, _ = failover_policy(policy(targetRefs=[{"kind": "Service", "name": "ratings"}, {"name": "x"}]))
+    found = failover_policy(policy(targetRefs=[{"kind": "Service", "name": "ratings"}, {"name": "x"}]))
     assert found.targets == (ServiceKey("bookinfo", "ratings"), ServiceKey("bookinfo", "x"))
     assert (str(found), found.created) == ("FailoverPolicy bookinfo/ratings", "2026-01-01T00:00:00Z")
 
@@ -127,8 +174,18 @@ def test_targets_are_services_of_its_own_namespace() -> None:
         ({"targetRefs": [{"name": ""}]}, r"spec.targetRefs\[0\].name"),
         ({"near": "region"}, "spec.near"),
         ({"budget": {}}, "spec.budget.maxDrainedPercent"),
-        ({"capacity": {"mode": "WaterfallByZone"}}, "spec.capacity.requestsPerSecondPerEndpoint"),
-        ({"fleetHealth": {"unhealthyAboveErrorPercent": 5}}, "spec.fleetHealth: healthyBelowErrorPercent"),
+        ({"capacity": {"requestsPerSecondPerEndpoint": float("inf")}}, "requestsPerSecondPerEndpoint"),
+        (
+            {"fleetHealth": {"unhealthyAboveErrorPercent": 5}},
+            r"spec.fleetHealth: healthyBelowErrorPercent \(10\) is above unhealthyAboveErrorPercent \(5\)",
+        ),
+        ({"activeCheck": {}}, "spec.activeCheck: name exactly one of http, tcp and grpc"),
+        ({"activeCheck": {"tcp": {}, "http": {"path": "/"}}}, "spec.activeCheck: name exactly one"),
+        (
+            {"activeCheck": {"tcp": {}, "timeout": "2s"}},
+            r"spec.activeCheck: timeout \(2s\) is longer than interval \(1s\)",
+        ),
+        ({"activeCheck": {"http": {"path": "/x HTTP/1.1\r\nHost: y"}}}, "spec.activeCheck.http.path"),
         ({"failback": {"steps": [5, 5, 100]}}, "spec.failback.steps: each step is higher"),
         ({"activeCheck": {"http": {"path": "healthz"}}}, "spec.activeCheck.http.path"),
     ],
@@ -136,20 +193,3 @@ def test_targets_are_services_of_its_own_namespace() -> None:
 def test_an_error_names_the_field(spec: dict[str, Any], words: str) -> None:
     with pytest.raises(Refusal, match=words):
         failover_policy(policy(**spec))
-
-
-def test_fields_of_later_versions_are_accepted_and_said_to_do_nothing() -> None:
-    _, unsupported = failover_policy(
-        policy(
-            capacity={"requestsPerSecondPerEndpoint": 100},
-            fleetHealth={},
-            activeCheck={"http": {"path": "/"}},
-            failback={"steps": [5, 100]},
-        )
-    )
-    assert unsupported == (
-        "spec.capacity is not acted on yet",
-        "spec.fleetHealth is not acted on yet",
-        "spec.activeCheck is not acted on yet",
-        "spec.failback is not acted on yet",
-    )

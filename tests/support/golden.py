@@ -286,7 +286,7 @@ def _policies(raw: Iterable[dict[str, Any]]) -> tuple[tuple[Any, ...], tuple[Any
         if manifest["kind"] == "DestinationRule":
             rules.append(destination_rule(msgspec.convert(manifest, objects.DestinationRule))[0])
         else:
-            policies.append(failover_policy(msgspec.convert(manifest, objects.FailoverPolicy))[0])
+            policies.append(failover_policy(msgspec.convert(manifest, objects.FailoverPolicy)))
     return tuple(rules), tuple(policies)
 
 

@@ -50,6 +50,8 @@ def difference(old: World, new: World) -> Difference:
     settings = shaped | ruled | policed
     if nodes:
         facts = {**facts, **_with_endpoints_on(new, nodes)}
+    if old.orders is not new.orders:
+        facts = {**facts, **_ordered(old, new)}
     return Difference(
         settings=settings,
         calls=shaped | retried,
@@ -88,18 +90,42 @@ def _services(old: World, new: World) -> tuple[frozenset[ServiceKey], Mapping[Se
 
 
 def _ports_with_changes(before: Service, service: Service) -> frozenset[int]:
-    """Ports whose endpoints changed in any part; the two services have one shape."""
+    """Ports whose endpoints, or what is made of them, changed; the two services have one shape."""
     return frozenset(
         port.number
         for port in service.ports
-        for was, now in zip(before.parts, service.parts, strict=True)
-        if was is not now
-        and (
-            was.facts.endpoints.get(port.number) != now.facts.endpoints.get(port.number)
-            or (was.contested, was.leaving) != (now.contested, now.leaving)
-            or was.presence.get(port.number) != now.presence.get(port.number)
+        if before.steering.get(port.number) != service.steering.get(port.number)
+        or any(
+            was is not now and _differ_in(port.number, was, now)
+            for was, now in zip(before.parts, service.parts, strict=True)
         )
     )
+
+
+def _differ_in(port: int, was: Part, now: Part) -> bool:
+    return (
+        was.facts.endpoints.get(port) != now.facts.endpoints.get(port)
+        or (was.contested, was.leaving) != (now.contested, now.leaving)
+        or was.presence.get(port) != now.presence.get(port)
+    )
+
+
+def _ordered(old: World, new: World) -> Mapping[ServiceKey, frozenset[int]]:
+    """Services, all their ports, of which an order that came, went or changed may hold anything."""
+    changed = [one for one in old.orders if one not in new.orders]
+    changed += [one for one in new.orders if one not in old.orders]
+    about = [
+        (aim.service, aim.service_cluster or aim.cluster) for one in changed for aim in (one.order.target,)
+    ]
+    return {
+        key: frozenset(port.number for port in service.ports)
+        for key, service in new.services.items()
+        if any(
+            (wanted is None or wanted == key)
+            and (cluster is None or any(part.cluster == cluster for part in service.parts))
+            for wanted, cluster in about
+        )
+    }
 
 
 def _shape(service: Service) -> tuple[object, ...]:

@@ -26,7 +26,6 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 _FEW, _SOME, _MANY = 32, 64, 256  # as in the CRD, whose rules have to end in time
 _Interval = Annotated[Duration, Field(ge=0.001)]
 _Count = Annotated[int, Field(ge=1, le=2**31)]
-_LATER = ("capacity", "fleet_health", "active_check", "failback")
 _Name = Annotated[str, Field(min_length=1)]
 
 
@@ -85,8 +84,10 @@ class _Outlier(_Part):
 
 
 class _Capacity(_Part):
-    requests_per_second_per_endpoint: Annotated[float, Field(gt=0)]
-    mode: Literal["WaterfallByZone", "WaterfallByRegion", "SprayInRegion", "SprayEverywhere"] | None = None
+    requests_per_second_per_endpoint: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    mode: Literal["WaterfallByZone", "WaterfallByRegion", "SprayInRegion", "SprayEverywhere"] = (
+        "WaterfallByZone"
+    )
 
 
 class _FleetHealth(_Part):
@@ -98,21 +99,42 @@ class _FleetHealth(_Part):
 
     @model_validator(mode="after")
     def _ordered(self) -> _FleetHealth:
-        if self.healthy_below_error_percent > self.unhealthy_above_error_percent:
-            raise ValueError("healthyBelowErrorPercent (10) is above unhealthyAboveErrorPercent (50)")
+        well, ill = self.healthy_below_error_percent, self.unhealthy_above_error_percent
+        if well > ill:
+            raise ValueError(
+                f"healthyBelowErrorPercent ({well:g}) is above unhealthyAboveErrorPercent ({ill:g})"
+            )
         return self
 
 
 class _Http(_Part):
-    path: Annotated[str, Field(pattern="^/", max_length=1024)]
+    path: Annotated[str, Field(pattern="^/[!-~]*$", max_length=1024)]
+
+
+class _Tcp(_Part):
+    pass
+
+
+class _Grpc(_Part):
+    service: Annotated[str, Field(max_length=1024)] = ""
 
 
 class _ActiveCheck(_Part):
-    http: _Http
+    http: _Http | None = None
+    tcp: _Tcp | None = None
+    grpc: _Grpc | None = None
     interval: _Interval = 1.0
     timeout: _Interval = 0.5
     unhealthy_threshold: _Count = 2
     healthy_threshold: _Count = 2
+
+    @model_validator(mode="after")
+    def _one_kind_in_time(self) -> _ActiveCheck:
+        if sum(kind is not None for kind in (self.http, self.tcp, self.grpc)) != 1:
+            raise ValueError("name exactly one of http, tcp and grpc")
+        if self.timeout > self.interval:
+            raise ValueError(f"timeout ({self.timeout:g}s) is longer than interval ({self.interval:g}s)")
+        return self
 
 
 def _rising(steps: list[float]) -> list[float]:
@@ -160,24 +182,20 @@ class _Spec(_Part):
     failback: _Failback | None = None
 
 
-def failover_policy(policy: FailoverPolicy) -> tuple[core.FailoverPolicy, tuple[str, ...]]:
-    """The policy, and what in it is not acted on yet. Refusal that names the field."""
+def failover_policy(policy: FailoverPolicy) -> core.FailoverPolicy:
+    """The policy. Refusal that names the field."""
     try:
         spec = _Spec.model_validate(policy.spec)
     except ValidationError as error:
         raise Refusal("; ".join(_words(dict(fault)) for fault in error.errors()[:5])) from None
     namespace = policy.metadata.namespace or "default"
-    later = [
-        f"spec.{to_camel(name)} is not acted on yet" for name in _LATER if getattr(spec, name) is not None
-    ]
-    translated = core.FailoverPolicy(
+    return core.FailoverPolicy(
         namespace,
         policy.metadata.name,
         tuple(ServiceKey(namespace, target.name) for target in spec.target_refs),
         _settings(spec),
         policy.metadata.creation_timestamp or "",
     )
-    return translated, tuple(later)
 
 
 def _settings(spec: _Spec) -> core.Settings:
@@ -191,6 +209,10 @@ def _settings(spec: _Spec) -> core.Settings:
         outlier=None if spec.outlier is None else _outlier(spec.outlier),
         retry=None if spec.retry is None else _retry(spec.retry),
         max_drained_percent=None if spec.budget is None else spec.budget.max_drained_percent,
+        fleet_health=None if spec.fleet_health is None else _fleet_health(spec.fleet_health),
+        active_check=None if spec.active_check is None else _active_check(spec.active_check),
+        failback=None if spec.failback is None else _failback(spec.failback),
+        capacity=None if spec.capacity is None else _capacity(spec.capacity),
     )
 
 
@@ -227,6 +249,38 @@ def _outlier(outlier: _Outlier) -> core.Outlier:
         base_ejection_s=outlier.base_ejection,
         max_ejection_percent=outlier.max_ejection_percent,
     )
+
+
+def _fleet_health(said: _FleetHealth) -> core.FleetHealth:
+    return core.FleetHealth(
+        said.unhealthy_above_error_percent,
+        said.healthy_below_error_percent,
+        said.window,
+        said.min_requests,
+        said.min_reporters,
+    )
+
+
+def _active_check(check: _ActiveCheck) -> core.ActiveCheck:
+    kind = core.CheckKind.HTTP if check.http else core.CheckKind.TCP if check.tcp else core.CheckKind.GRPC
+    return core.ActiveCheck(
+        kind,
+        path=check.http.path if check.http else "/",
+        service=check.grpc.service if check.grpc else "",
+        interval_s=check.interval,
+        timeout_s=check.timeout,
+        unhealthy_threshold=check.unhealthy_threshold,
+        healthy_threshold=check.healthy_threshold,
+    )
+
+
+def _failback(said: _Failback) -> core.Failback:
+    steps = core.Failback().steps if said.steps is None else tuple(float(step) for step in said.steps)
+    return core.Failback(said.hold_down, steps, said.step_every, said.abort_above_error_percent)
+
+
+def _capacity(said: _Capacity) -> core.Capacity:
+    return core.Capacity(said.requests_per_second_per_endpoint, core.Fill(said.mode))
 
 
 def _words(fault: dict[str, Any]) -> str:

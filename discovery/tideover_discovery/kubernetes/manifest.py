@@ -125,8 +125,7 @@ def item_of(body: AnyObject, file: str = "", line: int = 0) -> Item:
         rule, unsupported = destination_rule(body)
         return Item(body, file, line, rule, unsupported)
     if isinstance(body, FailoverPolicy):
-        policy, unsupported = failover_policy(body)
-        return Item(body, file, line, policy, unsupported)
+        return Item(body, file, line, failover_policy(body))
     if isinstance(body, TrafficOrder):
         return Item(body, file, line, traffic_order(body), (NOT_YET,))
     return Item(body, file, line)

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
@@ -21,11 +19,10 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
-
-from tideover_discovery.durations import seconds
 
 from .config_address import check_address, check_tcp_address, is_loopback
+from .config_health import Health
+from .config_shape import Duration, Strict
 from .config_yaml import ConfigError, Flaw, Written, read
 
 __all__ = ["Cluster", "Config", "ConfigError", "Flaw", "json_schema", "load", "unsupported"]
@@ -40,7 +37,6 @@ def _path(value: object, info: ValidationInfo) -> Path:
     return folder / Path(value).expanduser()
 
 
-Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema({"type": "string", "examples": ["10s"]})]
 Address = Annotated[str, BeforeValidator(check_address)]
 TcpAddress = Annotated[str, BeforeValidator(check_tcp_address)]
 AnyPath = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string"})]
@@ -48,13 +44,7 @@ AnyPath = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "strin
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=253)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, alias_generator=to_camel, validate_default=False
-    )
-
-
-class Listen(_Strict):
+class Listen(Strict):
     """Where the replica listens. `xds` and `admin` may be `unix:/path`."""
 
     xds: Address = Field(default="127.0.0.1:18000", description="xDS, for Envoy and gRPC")
@@ -62,7 +52,7 @@ class Listen(_Strict):
     http: TcpAddress = Field(default="127.0.0.1:18002", description="/metrics, /healthz, /readyz")
 
 
-class Place(_Strict):
+class Place(Strict):
     """Where a cluster runs, for what does not say it itself."""
 
     region: str = ""
@@ -70,14 +60,14 @@ class Place(_Strict):
     subzone: str = ""
 
 
-class Kubeconfig(_Strict):
+class Kubeconfig(Strict):
     """A live API server, by the operator's own kubeconfig; it is read again when it changes."""
 
     path: AnyPath
     context: str = Field(default="", description="default: the current context of the file")
 
 
-class Cluster(_Strict):
+class Cluster(Strict):
     """One Kubernetes cluster, and where its facts come from: exactly one of three."""
 
     name: Name
@@ -100,7 +90,7 @@ class Cluster(_Strict):
         return self
 
 
-class Tls(_Strict):
+class Tls(Strict):
     """TLS of xds and admin, from files that are read again when rotated."""
 
     cert: AnyPath
@@ -110,7 +100,7 @@ class Tls(_Strict):
     )
 
 
-class Config(_Strict):
+class Config(Strict):
     """All of `tideover.yaml`."""
 
     name: str = Field(default_factory=socket.gethostname, min_length=1, description="default: the host name")
@@ -136,6 +126,7 @@ class Config(_Strict):
         alias="removalHold",
         description="how long endpoints that vanish all at once are held before a second look",
     )
+    health: Health = Health()
     tls: Tls | None = None
     dangerously_allow_plaintext: bool = False
     dangerously_allow_loopback_endpoints: bool = False

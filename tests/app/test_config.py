@@ -231,6 +231,23 @@ def test_what_this_version_cannot_do_is_named_and_not_ignored(tmp_path: Path) ->
     ]
 
 
+def test_health_is_on_by_default_and_its_limits_are_checked(tmp_path: Path) -> None:
+    health = config.load(written(tmp_path, "name: a\n")).health
+    assert (health.enabled, health.load_reports.interval_s, health.learn_capacity) == (True, 1.0, False)
+    text = """\
+health:
+  loadReports: {interval: 900s, reportsPerSecond: 0}
+  activeChecks: {perSecond: 1e9}
+  judge: true
+"""
+    assert flaws(tmp_path, text) == [
+        "tideover.yaml:2: health.loadReports.interval: should be less than or equal to 60",
+        "tideover.yaml:2: health.loadReports.reportsPerSecond: should be greater than or equal to 1",
+        "tideover.yaml:3: health.activeChecks.perSecond: should be a valid integer",
+        "tideover.yaml:4: health.judge: unknown key",
+    ]
+
+
 def test_the_schema_knows_the_keys_as_users_write_them() -> None:
     schema = config.json_schema()
     assert {"name", "listen", "clusters", "startGrace", "rootNamespace", "tls"} <= set(schema["properties"])

@@ -18,7 +18,11 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrafficOrder:
-    """One order. `expires_at_s` is Unix time, None: until it is deleted. `to` is for Shift."""
+    """One order. `expires_at_s` is Unix time, None: until it is deleted. `to` is for Shift.
+
+    `over_s`: how long its percent takes to rise, in steps. `force_empty`: who has nothing else healthy is
+    left without, too; else they go on with what they have.
+    """
 
     namespace: str
     name: str
@@ -29,6 +33,9 @@ class TrafficOrder:
     expires_at_s: float | None = None
     reason: str = ""
     created: str = ""
+    over_s: float = 0.0
+    force_empty: bool = False
+    author: str = ""
 
     def __str__(self) -> str:
         return f"TrafficOrder {self.namespace}/{self.name}"

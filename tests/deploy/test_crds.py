@@ -163,6 +163,8 @@ GOOD_ORDERS: list[dict[str, Any]] = [
     {**DRAIN, "target": {"service": "bookinfo/ratings@paris", "region": "eu-west", "zone": "eu-west-a"}},
     {**DRAIN, "target": {"endpoint": "10.0.0.1:9080"}},
     {**DRAIN, "target": {"endpoint": "vpc-1/[2001:db8::1]:443"}},
+    {**DRAIN, "over": "60s", "forceEmpty": True},
+    {**SHIFT, "over": "0"},
 ]
 BAD_ORDERS: list[dict[str, Any]] = [
     {},
@@ -197,6 +199,11 @@ BAD_ORDERS: list[dict[str, Any]] = [
     {**DRAIN, "expiresAt": "2026-11-23T10:00:00"},
     {**DRAIN, "expiresAt": 1795428000},
     {**DRAIN, "expires": "2026-11-23T10:00:00Z"},
+    {**DRAIN, "over": "a while"},
+    {**DRAIN, "over": "25h"},
+    {**FREEZE, "over": "60s"},
+    {**DRAIN, "forceEmpty": "yes"},
+    {**SHIFT, "forceEmpty": True},
 ]
 
 

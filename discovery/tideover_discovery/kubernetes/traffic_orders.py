@@ -14,6 +14,8 @@ NOT_YET = "orders are not acted on by this version"
 _PARTS = ("endpoint", "service", "cluster", "region", "zone")
 _PLACES = ("cluster", "region", "zone")
 _MOST_REASON = 1024
+_LONGEST_OVER_S = 24 * 3600.0
+AUTHOR = "tideover.dev/author"  # annotation: who asked a replica for it
 
 
 def traffic_order(order: TrafficOrder) -> core.TrafficOrder:
@@ -35,6 +37,12 @@ def traffic_order(order: TrafficOrder) -> core.TrafficOrder:
         raise spec.refusal("percent", "is for Drain and Shift: a place is frozen or not")
     if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 < percent <= 100:
         raise spec.refusal("percent", f"is {percent!r}, not more than 0 and at most 100")
+    over_s = spec.duration("over", 0.0, _LONGEST_OVER_S)
+    if over_s is not None and action is core.Action.FREEZE:
+        raise spec.refusal("over", "is for Drain and Shift: a place is frozen or not")
+    force_empty = spec.flag("forceEmpty")
+    if force_empty is not None and action is not core.Action.DRAIN:
+        raise spec.refusal("forceEmpty", "is for Drain: nothing else empties")
     translated = core.TrafficOrder(
         namespace,
         order.metadata.name,
@@ -45,6 +53,9 @@ def traffic_order(order: TrafficOrder) -> core.TrafficOrder:
         _expiry(spec),
         _reason(spec),
         order.metadata.creation_timestamp or "",
+        over_s or 0.0,
+        force_empty or False,
+        (order.metadata.annotations or {}).get(AUTHOR, ""),
     )
     spec.close()
     if unknown:  # a misspelt expiresAt would be an order for ever

@@ -46,10 +46,16 @@ class Authority:
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def issue(self, common_name: str, *, dns: str = "tideover.test", ip: str = "") -> Pair:
-        key = ec.generate_private_key(ec.SECP256R1())
         addresses = [x509.IPAddress(ipaddress.ip_address(ip))] if ip else []
-        names = x509.SubjectAlternativeName([x509.DNSName(dns), *addresses])
-        certificate = self._sign(_name(common_name), key, [names])
+        return self._issue(common_name, [x509.DNSName(dns), *addresses])
+
+    def workload(self, *spiffe_ids: str, common_name: str = "") -> Pair:
+        """What a mesh gives a workload: no name but its SPIFFE ID (`spiffe_id`); more than one is wrong."""
+        return self._issue(common_name, [x509.UniformResourceIdentifier(one) for one in spiffe_ids])
+
+    def _issue(self, common_name: str, names: list[x509.GeneralName]) -> Pair:
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(_name(common_name), key, [x509.SubjectAlternativeName(names)])
         return Pair(
             certificate.public_bytes(serialization.Encoding.PEM),
             key.private_bytes(
@@ -83,4 +89,8 @@ class Authority:
 
 
 def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else [])
+
+
+def spiffe_id(account: str, namespace: str = "bookinfo", trust_domain: str = "cluster.local") -> str:
+    return f"spiffe://{trust_domain}/ns/{namespace}/sa/{account}"

@@ -92,8 +92,10 @@ class Tideover:
         return (await self.http("/readyz"))[0] == 200
 
     async def cli(self, *arguments: str) -> Answer:
-        """A reading command against this server."""
-        return await command(*arguments, server=f"127.0.0.1:{self.setup.admin_port}")
+        """A command against this server; where it has TLS, through the socket of the local user."""
+        socket = f"unix:{self.setup.folder / 'state' / 'admin.sock'}"
+        tcp = f"127.0.0.1:{self.setup.admin_port}"
+        return await command(*arguments, server=socket if "tls" in self.setup.settings else tcp)
 
     async def bootstrap(self, *arguments: str, kind: str = "envoy") -> dict[str, Any]:
         """What `tideover bootstrap` prints for a client of this server, on free ports unless told."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from itertools import count
 
 import grpc
@@ -27,10 +27,19 @@ _Handler = Callable[[object, Context], Awaitable[None]]
 
 
 class XdsServer:
-    """Serves views to clients. `touch` after the views' world changed."""
+    """Serves views to clients. `touch` after the views' world changed.
+
+    `more` are services that share the port, such as load reports; whoever made them ends their streams.
+    """
 
     def __init__(
-        self, views: Views, observer: Observer, *, identifier: str, options: ServerOptions | None = None
+        self,
+        views: Views,
+        observer: Observer,
+        *,
+        identifier: str,
+        options: ServerOptions | None = None,
+        more: Iterable[grpc.ServiceRpcHandler] = (),
     ) -> None:
         options = options or ServerOptions()
         self._around = Surroundings(views, observer, options)
@@ -41,9 +50,11 @@ class XdsServer:
         self._looking: asyncio.Task[None] | None = None
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=options.arguments())
-        self._server.add_generic_rpc_handlers(tuple(self._handlers(name) for name in SERVICES))
+        more = tuple(more)
+        self._server.add_generic_rpc_handlers((*map(self._handlers, SERVICES), *more))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        described = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        self._names = (*SERVICES, *(str(handler.service_name()) for handler in more))
+        described = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(described, self._server)
 
     def add_port(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
@@ -62,7 +73,7 @@ class XdsServer:
     async def start(self) -> None:
         """Accept clients."""
         await self._server.start()
-        for name in ("", *SERVICES):
+        for name in ("", *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         self._looking = asyncio.create_task(self._look_after())
 

@@ -122,6 +122,11 @@ class Journal:
             ],
         )
 
+    def health(self, lines: list[tuple[Kind, str, str]]) -> None:
+        """What changed in verdicts."""
+        for kind in dict.fromkeys(kind for kind, _, _ in lines):
+            self._add_some(kind, "places", [line[1:] for line in lines if line[0] is kind])
+
     def _add_some(self, kind: Kind, what: str, lines: list[tuple[str, str]]) -> None:
         told = [(kind, subject, message) for subject, message in lines[:TOLD_AT_ONCE]]
         if len(lines) > TOLD_AT_ONCE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tideover_core.guard import Held
 from tideover_core.latest import Latest
@@ -13,6 +13,9 @@ from tideover_core.model import Problem, SourceStatus
 from tideover_core.world import World
 from tideover_wire.node import Client
 from tideover_wire.stream import Sent
+
+if TYPE_CHECKING:
+    from .health_view import HealthView
 
 
 class Kind(StrEnum):
@@ -32,6 +35,13 @@ class Kind(StrEnum):
     REMOVALS_ACCEPTED = "RemovalsAccepted"  # by an operator
     CONFIGURATION_APPLIED = "ConfigurationApplied"
     CONFIGURATION_REFUSED = "ConfigurationRefused"
+    SERVICE_UNHEALTHY = "ServiceUnhealthy"  # calls fail, though its endpoints are ready
+    SERVICE_RECOVERING = "ServiceRecovering"  # the first step of its way back
+    STEP_TAKEN = "StepTaken"
+    STEP_ABORTED = "StepAborted"  # errors came back with the traffic
+    FROZEN = "Frozen"  # something looks bad, and nothing is done about it
+    NO_LONGER_FROZEN = "NoLongerFrozen"
+    REPORTER_REFUSED = "ReporterRefused"  # who it claims to be is not what it proves
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +130,10 @@ class Replica(Protocol):
 
     def clients(self) -> Sequence[Connected]:
         """Open streams, oldest first."""
+        ...
+
+    def health(self) -> HealthView:
+        """What is judged of services, and how well they are seen."""
         ...
 
     def readiness(self) -> Readiness:

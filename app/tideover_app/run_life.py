@@ -9,13 +9,16 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from tideover_core.model import ClusterFacts, Problem
 from tideover_discovery.watch import Source
+from tideover_health.judge import Judge
 
 from .config import Config, ConfigError
 from .metrics import Gauges, Metrics
 from .replica import Kind
+from .run_health import HealthKeeper
 from .run_log import start_logging, tell
 from .run_policies import STATE_NAME, PolicyWatch
 from .run_registrations import Registrations
@@ -81,6 +84,8 @@ class Life:
         try:
             async with asyncio.timeout(SAVE_LAST_S):
                 await self.keeper.write()
+                if self.health is not None:
+                    await self.health.save_now(self.state)
         except TimeoutError:
             self.log.warning("StateNotSaved", message=f"writing takes longer than {SAVE_LAST_S:g} s")
 
@@ -108,6 +113,7 @@ class Life:
         self.world.keep = self.keeper.keep
         self.world.leaving, self.world.registered = self.registrations.leaving, self.registrations.is_known
         self.registrations.changed = self.world.changed
+        self.health = self._judging()
         self.world.history = remembered(((name, saved.past) for name, saved in known.items()), time.time())
         policies = known.pop(STATE_NAME, None)
         facts = {name: saved.facts for name, saved in known.items()}
@@ -126,8 +132,22 @@ class Life:
         for name in facts:
             self.log.info("Restored", object=f"Cluster {name}", message="known from the snapshot, stale")
 
+    def _judging(self) -> HealthKeeper | None:
+        """What judges health, beginning with what was judged before; None where that is turned off."""
+        if not self.config.health.enabled:
+            return None
+        health = HealthKeeper(Judge(), self.replica, self.world.changed)
+        health.restore(self.state)
+        self.world.steering, self.world.renewed = lambda: health.steering, health.look
+        self.replica.judged = health.view
+        return health
+
     async def _serve(self) -> None:
         self.world.renew(self.sources, self.policies)
+        if self.health is not None:
+            # what was judged before the restart holds for the first client too
+            self.health.decide()
+            self.world.renew(self.sources, self.policies)
         watchdog = Watchdog()
         self.gauges.event_loop_lag_s = lambda: watchdog.lag_s
         async with asyncio.TaskGroup() as tasks:
@@ -145,6 +165,8 @@ class Life:
                 "settling": self.world.settle,
                 "grace": self._end_grace,
             }
+            if self.health is not None:
+                work |= {"health": self.health.run, "verdicts": partial(self.health.save, self.state)}
             owned = [tasks.create_task(self._keep(name, one), name=name) for name, one in work.items()]
             owned.append(tasks.create_task(watchdog.beat(), name="heartbeat"))
             self.sources.start(tasks)

@@ -12,6 +12,7 @@ from tideover_core.world import World
 from tideover_xds.cache import Cache
 
 from .fleet import Fleet
+from .health_view import HealthView
 from .journal import Journal
 from .replica import Connected, Happening, Kind, Origin, Readiness, Watching
 from .run_policies import PolicyWatch
@@ -36,6 +37,7 @@ class RunningReplica:
         self.facts: Sources | None = None
         self.policies: PolicyWatch | None = None
         self.served: Cache | None = None
+        self.judged: Callable[[], HealthView] = HealthView
         self.serving = False
         self._grace_until_s = time.monotonic() + start_grace_s
         self._noted: dict[str, tuple[Problem, ...]] = {}
@@ -93,6 +95,10 @@ class RunningReplica:
     def clients(self) -> Sequence[Connected]:
         """Open streams, oldest first."""
         return self.fleet.connected()
+
+    def health(self) -> HealthView:
+        """What is judged of services, and how well they are seen."""
+        return self.judged()
 
     def readiness(self) -> Readiness:
         """Ready when each source was heard, or is known from the snapshot, or the grace has passed."""

@@ -14,8 +14,9 @@ import structlog
 
 from tideover_core import presence
 from tideover_core.leaving import Leaving
-from tideover_core.model import ClusterFacts, Problem
+from tideover_core.model import ClusterFacts, Problem, ServiceKey
 from tideover_core.overview import PlaceHealth
+from tideover_core.steering import Steering
 from tideover_core.world import Mesh, Sameness, World, merge
 from tideover_xds.border import Changes
 from tideover_xds.cache import Cache
@@ -51,6 +52,8 @@ class WorldKeeper:
         self.leaving: Callable[[], Mapping[str, Leaving]] = dict
         self.registered: Callable[[], bool] = lambda: True  # all registered clusters are known
         self.failing: Failed = lambda places: None
+        self.steering: Callable[[], Mapping[ServiceKey, Steering]] = dict
+        self.renewed: Callable[[], None] = lambda: None  # the world is another
         self._config = config
         self._replica = replica
         self._metrics = metrics
@@ -97,6 +100,8 @@ class WorldKeeper:
         else:
             self._replica.note("world", ())
             self._replica.world.set(world)
+            if world is not before:
+                self.renewed()
             if world.complete and not before.complete:
                 self.touch(None)
                 gc.freeze()  # what is known now stays: a collection that walks all of it is a pause
@@ -121,6 +126,7 @@ class WorldKeeper:
             destination_rules=policies.value.destination_rules,
             failover_policies=policies.value.failover_policies,
             leaving=self.leaving(),
+            steering=self.steering(),
         )
         # what nobody is known to keep at home must not leave in the moment before the policies are read
         served = facts.values() if policies.known or policies.heard or self._settled else ()

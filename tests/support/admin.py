@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import grpc
 
 from tideover_app.admin_server import AdminServer
+from tideover_app.health_view import HealthView
 from tideover_app.replica import Connected, Happening, Kind, Origin, Readiness, Watching
 from tideover_core.guard import Held
 from tideover_core.latest import Latest
@@ -100,6 +101,7 @@ class FakeReplica:
     )
     origin: Mapping[str, Origin] = field(default_factory=dict)
     accepted: list[tuple[str, str]] = field(default_factory=list)
+    judged: HealthView = field(default_factory=HealthView)
     is_ready: Readiness = field(default_factory=lambda: Readiness(True))
 
     def sources(self) -> Mapping[str, SourceStatus]:
@@ -122,6 +124,9 @@ class FakeReplica:
 
     def clients(self) -> Sequence[Connected]:
         return self.connected
+
+    def health(self) -> HealthView:
+        return self.judged
 
     def readiness(self) -> Readiness:
         return self.is_ready

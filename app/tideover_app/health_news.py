@@ -1,0 +1,87 @@
+"""What changed between two judgements, as lines of the journal. A table says which change is which event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tideover_core.model import ServiceKey
+from tideover_health.verdict import Alarm, State, Subject, Verdict
+
+from .health_view import MOVED, about, where
+from .replica import Kind
+
+Line = tuple[Kind, str, str]
+_Key = tuple[ServiceKey, int, Subject]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was told last: verdicts by subject, and alarms by service port."""
+
+    verdicts: Mapping[_Key, Verdict] = field(default_factory=dict)
+    alarms: Mapping[tuple[ServiceKey, int], Alarm] = field(default_factory=dict)
+
+
+def news(before: Told, verdicts: Iterable[Verdict], alarms: Iterable[Alarm]) -> tuple[Told, list[Line]]:
+    """What is told now; the lines are those that are new, by service."""
+    now = Told(
+        {(one.service, one.port, one.subject): one for one in verdicts},
+        {(one.service, one.port): one for one in alarms},
+    )
+    lines = [
+        line
+        for key in sorted(before.verdicts.keys() | now.verdicts.keys(), key=str)
+        if (line := _line(before.verdicts.get(key), now.verdicts.get(key))) is not None
+    ]
+    return now, [*lines, *_alarms(before, now)]
+
+
+def _line(before: Verdict | None, now: Verdict | None) -> Line | None:
+    was, given = _given(before)
+    is_now, gives = _given(now)
+    one = now or before
+    if one is None:
+        return None
+    subject = f"Service {one.service}"
+    if now is not None and now.blocked and now.blocked != (before.blocked if before is not None else ""):
+        return (Kind.FROZEN, subject, about(now))
+    kind = _kind((was, is_now), given, gives)
+    if kind is None:
+        return None
+    if kind is Kind.SERVICE_RECOVERED:
+        return (kind, subject, f"{where(one)}: is given all of its share again")
+    return (kind, subject, about(one))
+
+
+def _kind(change: tuple[bool, bool], given: float, gives: float) -> Kind | None:
+    """By (moved before, moved now) and the percent of its share before and now."""
+    match change:
+        case (False, True) if gives == 0:
+            return Kind.SERVICE_UNHEALTHY
+        case (False, True):
+            return Kind.SERVICE_RECOVERING  # the first step of what had no traffic yet
+        case (True, False):
+            return Kind.SERVICE_RECOVERED
+        case (True, True) if gives > given:
+            return Kind.SERVICE_RECOVERING if given == 0 else Kind.STEP_TAKEN
+        case (True, True) if gives < given:
+            return Kind.STEP_ABORTED
+    return None
+
+
+def _given(verdict: Verdict | None) -> tuple[bool, float]:
+    if verdict is None or verdict.state not in MOVED:
+        return False, 100.0
+    return True, 0.0 if verdict.state in (State.DOWN, State.HOLDING) else verdict.percent
+
+
+def _alarms(before: Told, now: Told) -> list[Line]:
+    lines: list[Line] = []
+    for (service, port), alarm in sorted(now.alarms.items()):
+        known = before.alarms.get((service, port))
+        if known is None or known.message != alarm.message:
+            lines.append((Kind.FROZEN, f"Service {service}", f"port {port}: {alarm.message}"))
+    for service, port in sorted(before.alarms.keys() - now.alarms.keys()):
+        lines.append((Kind.NO_LONGER_FROZEN, f"Service {service}", f"port {port}: is judged again"))
+    return lines

@@ -1,0 +1,153 @@
+"""The one keeper of health: signals come in, the steering that the world is merged with is here to be read.
+
+An error of the program in judging keeps the last steering, is a problem, and ends nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from tideover_core.model import Problem, ServiceKey
+from tideover_core.steering import Steering
+from tideover_health.judge import Judge
+from tideover_health.signals import Signal
+
+from .health_news import Told, news
+from .health_view import HealthView, Pace
+from .run_replica import RunningReplica
+from .run_world import steady_clock
+from .snapshot import StateFolder
+
+KIND = "verdicts"  # of the document in `state`
+BETWEEN_S = 0.25  # two judgements, however much is reported
+BETWEEN_SAVES_S = 1.0
+AGAIN_AFTER_S = 5.0  # when it could not be saved
+T = TypeVar("T")
+
+
+class HealthKeeper:
+    """Judges what is seen. `changed` is called when the steering is another. One event loop."""
+
+    def __init__(self, judge: Judge, replica: RunningReplica, changed: Callable[[], None]) -> None:
+        self.steering: Mapping[ServiceKey, Steering] = {}
+        self.pace: Callable[[], Pace] = Pace
+        self.checks_per_second: Callable[[], float] = float
+        self.judged: Callable[[], None] = lambda: None  # doubts and loads may be other ones now
+        self.judge = judge
+        self._replica = replica
+        self._changed = changed
+        self._now_s = steady_clock()
+        self._wake = asyncio.Event()
+        self._told = Told()
+        self._saved = b""
+        self._unsaved = asyncio.Event()
+
+    def take(self, signal: Signal) -> None:
+        """Somebody saw something."""
+        try:
+            self.judge.take(signal, self._now_s())
+        except Exception as error:  # noqa: BLE001 - whatever it is: one signal is lost, reports go on
+            self._failed("a signal", error)
+        self._wake.set()
+
+    def look(self) -> None:
+        """The world is another: judge soon."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Judge when signals came and when it is time, at most every `BETWEEN_S`, until cancelled."""
+        while True:
+            due_s = self._guarded("when to judge", self.judge.next_s, None)
+            try:
+                async with asyncio.timeout(None if due_s is None else max(0.0, due_s - self._now_s())):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            self.decide()
+            await asyncio.sleep(BETWEEN_S)
+
+    def decide(self) -> None:
+        """Judge now."""
+        before, now_s = self.steering, self._now_s()
+        try:
+            self.steering = self.judge.judge(self._replica.world.value, now_s)
+            verdicts, alarms = self.judge.verdicts(now_s), self.judge.alarms()
+            saved = msgspec.json.encode(self.judge.saved())
+        except Exception as error:  # noqa: BLE001 - whatever it is: what was decided stays (law 1)
+            self._failed("what is reported", error)
+            return
+        self._replica.note("health", ())
+        self._told, lines = news(self._told, verdicts, alarms)
+        self._replica.journal.health(lines)
+        if saved != self._saved:
+            self._saved = saved
+            self._unsaved.set()
+        if self.steering is not before:
+            self._changed()
+        self.judged()
+
+    def view(self) -> HealthView:
+        """What is judged now."""
+        now_s = self._now_s()
+        return HealthView(
+            enabled=True,
+            verdicts=tuple(self._guarded("verdicts", lambda: self.judge.verdicts(now_s), ())),
+            alarms=tuple(self._guarded("alarms", self.judge.alarms, ())),
+            heard=self.judge.heard(),
+            pace=self.pace(),
+            checks_per_second=self.checks_per_second(),
+            loads=self._guarded("loads", lambda: self.judge.loads(now_s), {}),
+        )
+
+    def restore(self, folder: StateFolder) -> None:
+        """Take up what was judged before the restart: it must not send traffic back to what is broken."""
+        body, problems = folder.load_document(KIND)
+        if body is not None:
+            try:
+                refused = self.judge.restore(msgspec.json.decode(body, type=dict), self._now_s())
+            except Exception as error:  # noqa: BLE001 - whatever was saved: places are taken as they are
+                refused = f"{type(error).__name__}: {error}"
+            if refused:
+                problems.append(Problem(f"Saved {KIND}", refused, "places are taken as they are found"))
+        self._replica.note("saved verdicts", problems)
+
+    async def save(self, folder: StateFolder) -> None:
+        """Save verdicts whenever they changed, until cancelled."""
+        while True:
+            await self._unsaved.wait()
+            await self.save_now(folder)
+            await asyncio.sleep(AGAIN_AFTER_S if self._unsaved.is_set() else BETWEEN_SAVES_S)
+
+    async def save_now(self, folder: StateFolder) -> None:
+        """Save what is not saved yet. What cannot be is a problem."""
+        if not self._unsaved.is_set():
+            return
+        self._unsaved.clear()
+        try:
+            await asyncio.to_thread(folder.save_document, KIND, self._saved)
+        except OSError as error:
+            self._unsaved.set()
+            said = f"cannot be written: {error.strerror}"
+            problem = Problem(f"Saved {KIND}", said, "a restart would take places as it finds them")
+            self._replica.note("verdicts not saved", [problem])
+        else:
+            self._replica.note("verdicts not saved", ())
+
+    def _guarded(self, what: str, ask: Callable[[], T], otherwise: T) -> T:
+        try:
+            return ask()
+        except Exception as error:  # noqa: BLE001 - whatever it is: it must not end what asks
+            self._failed(what, error)
+            return otherwise
+
+    def _failed(self, what: str, error: Exception) -> None:
+        said = f"cannot judge {what}: {type(error).__name__}: {error}"
+        if self._replica.note("health", [Problem("Health", said, "what was decided before stays")]):
+            structlog.get_logger().exception("HealthNotJudged")
+            self._changed()

@@ -6,7 +6,6 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from google.protobuf.json_format import ParseDict
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from tideover_core import __version__
 from tideover_core.guard import Held
@@ -16,7 +15,10 @@ from tideover_core.world import Service, World, located
 from tideover_proto.admin.v1 import admin_pb2 as pb
 from tideover_wire.stream import Sent
 
+from . import admin_health
+from .admin_health import time_of
 from .explain import Asked, UnknownError, answer, found, like
+from .health_view import HealthView
 from .replica import Connected, Happening, Origin, Readiness, Replica
 
 
@@ -33,6 +35,7 @@ class Seen:
     problems: tuple[Problem, ...]
     clients: tuple[Connected, ...]
     readiness: Readiness
+    health: HealthView
 
     @classmethod
     def of(cls, replica: Replica) -> Seen:
@@ -47,6 +50,7 @@ class Seen:
             tuple(replica.problems()),
             tuple(replica.clients()),
             replica.readiness(),
+            replica.health(),
         )
 
 
@@ -56,7 +60,7 @@ def status(seen: Seen) -> pb.Status:
         name=seen.name,
         region=seen.region,
         version=__version__,
-        started_at=_time(seen.started_at_s),
+        started_at=time_of(seen.started_at_s),
         ready=seen.readiness.ready,
         reasons=seen.readiness.reasons,
     )
@@ -83,6 +87,8 @@ def status(seen: Seen) -> pb.Status:
             refusing=refusing,
             unknown_vantage=sum(_unplaced(client, seen.world) for client in seen.clients),
         ),
+        verdicts=admin_health.verdicts(seen.health),
+        health=admin_health.health(seen.health),
     )
 
 
@@ -122,7 +128,7 @@ def endpoints(world: World, request: pb.ListEndpointsRequest) -> pb.EndpointList
 
 def clients(seen: Seen) -> pb.ClientList:
     """All open streams, without names and versions."""
-    return pb.ClientList(clients=[_client(client, seen.world, whole=False) for client in seen.clients])
+    return pb.ClientList(clients=[_client(client, seen, whole=False) for client in seen.clients])
 
 
 def client(seen: Seen, request: pb.ShowClientRequest) -> pb.ClientList:
@@ -131,11 +137,11 @@ def client(seen: Seen, request: pb.ShowClientRequest) -> pb.ClientList:
     if not chosen:
         near = like(request.id, {one.client.id for one in seen.clients})
         raise UnknownError(f"no client {request.id!r} is connected{near}")
-    return pb.ClientList(clients=[_client(one, seen.world, whole=True) for one in chosen])
+    return pb.ClientList(clients=[_client(one, seen, whole=True) for one in chosen])
 
 
 def explanation(
-    world: World, sources: Mapping[str, SourceStatus], request: pb.ExplainRequest
+    world: World, sources: Mapping[str, SourceStatus], request: pb.ExplainRequest, view: HealthView
 ) -> pb.Explanation:
     """What that vantage is sent. UnknownError, or ValueError."""
     said = request.vantage
@@ -154,6 +160,7 @@ def explanation(
     message: pb.Explanation = ParseDict(
         answer(world, Asked.parse(request.service), vantage), pb.Explanation()
     )
+    message.remarks.extend(admin_health.remarks(view, message.service, message.port, located(world, vantage)))
     return message
 
 
@@ -161,7 +168,7 @@ def event(happening: Happening) -> pb.Event:
     """One event."""
     return pb.Event(
         number=happening.number,
-        at=_time(happening.at_s),
+        at=time_of(happening.at_s),
         kind=happening.kind,
         object=happening.object,
         message=happening.message,
@@ -178,6 +185,7 @@ def _failing(place: PlaceHealth) -> pb.FailingOver:
         counted=place.counted,
         leaving_percent=100 - place.stays_percent,
         cause=place.cause,
+        source=str(place.source) if place.source is not None else "",
     )
 
 
@@ -201,8 +209,8 @@ def held(what: Held) -> pb.Held:
         addresses=what.addresses,
         of=what.of,
         services=what.services,
-        since=_time(what.since_s),
-        next_look=_time(what.next_look_s),
+        since=time_of(what.since_s),
+        next_look=time_of(what.next_look_s),
     )
 
 
@@ -217,7 +225,7 @@ def _cluster(source: SourceStatus, origin: Origin, world: World) -> pb.Cluster:
         held=held(origin.held) if origin.held is not None else None,
     )
     if source.stale_since_s is not None:
-        message.stale_since.CopyFrom(_time(source.stale_since_s))
+        message.stale_since.CopyFrom(time_of(source.stale_since_s))
     if facts is not None:
         message.network = facts.network
         message.locality = str(facts.locality)
@@ -254,14 +262,14 @@ def _endpoint(service_port: int, endpoint: Endpoint) -> pb.Endpoint:
     )
 
 
-def _client(connected: Connected, world: World, *, whole: bool) -> pb.Client:
+def _client(connected: Connected, seen: Seen, *, whole: bool) -> pb.Client:
     who = connected.client
-    place = located(world, who.vantage)
-    return pb.Client(
+    place = located(seen.world, who.vantage)
+    message = pb.Client(
         id=who.id,
         stream=connected.stream_id,
         peer=connected.peer,
-        opened_at=_time(connected.opened_at_s),
+        opened_at=time_of(connected.opened_at_s),
         user_agent=who.user_agent,
         proxyless=who.proxyless,
         vantage=pb.Vantage(
@@ -272,11 +280,16 @@ def _client(connected: Connected, world: World, *, whole: bool) -> pb.Client:
             node=place.node,
             labels=place.labels,
         ),
-        unknown_vantage=_unplaced(connected, world),
+        unknown_vantage=_unplaced(connected, seen.world),
         subscriptions=[_subscription(sent, whole=whole) for sent in connected.sent],
         nacks=connected.nacks,
         problems=who.problems,
+        identity=who.identity,
     )
+    reported_s = seen.health.pace.last_report_s.get(who.id)
+    if reported_s is not None:
+        message.last_report.CopyFrom(time_of(reported_s))
+    return message
 
 
 def _unplaced(connected: Connected, world: World) -> bool:
@@ -293,8 +306,3 @@ def _subscription(sent: Sent, *, whole: bool) -> pb.Subscription:
         subscribed=sorted(sent.subscribed) if whole else (),
         versions=sent.versions if whole else {},
     )
-
-
-def _time(unix_s: float) -> Timestamp:
-    seconds, milliseconds = divmod(round(unix_s * 1000), 1000)
-    return Timestamp(seconds=seconds, nanos=milliseconds * 1_000_000)

@@ -116,7 +116,9 @@ class _Admin(admin_pb2_grpc.AdminServicer):  # type: ignore[misc]  # generated c
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.Explanation:  # noqa: N802
         sources = dict(self._replica.sources())
-        return await _answered(context, answers.explanation, self._replica.world.value, sources, request)
+        view = self._replica.health()
+        world = self._replica.world.value
+        return await _answered(context, answers.explanation, world, sources, request, view)
 
     async def ListEvents(  # noqa: N802
         self, request: pb.ListEventsRequest, context: Context

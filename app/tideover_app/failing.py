@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tideover_core.difference import differing
 from tideover_core.model import ServiceKey
 from tideover_core.overview import PlaceHealth, place_healths
 from tideover_core.world import Service, World
 
-PlaceName = tuple[ServiceKey, int, str, str]  # service, port, cluster, locality
+PlaceName = tuple[ServiceKey, int, str, str]  # service, port, cluster, place in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,11 @@ def failing(world: World, before: Failing) -> Failing:
     """The places that fail over now; what is known of services that stayed the same is taken over."""
     rules = (world.destination_rules, world.failover_policies)
     same_rules = all(now is then for now, then in zip(rules, before.rules, strict=True))
-    places: dict[PlaceName, PlaceHealth] = {}
-    kept = before.services if same_rules else {}
-    unchanged = {key for key, service in world.services.items() if kept.get(key) is service}
-    places.update((name, place) for name, place in before.places.items() if name[0] in unchanged)
-    for key in world.services.keys() - unchanged:
+    changed = differing(before.services if same_rules else {}, world.services)
+    places = {name: place for name, place in before.places.items() if name[0] not in changed}
+    if not same_rules:
+        places.clear()
+    for key in changed & world.services.keys():
         for place in place_healths(world, world.services[key]):
             if place.fails_over:
                 places[key, place.port, place.cluster, str(place.locality)] = place

@@ -101,8 +101,10 @@ class Journal:
         )
 
     def failing(self, now: Mapping[PlaceName, PlaceHealth]) -> None:
-        """Places that fail over now: tell which begin and end, and which begin or cease to lose all."""
-        current = {name: place.stays_percent == 0 for name, place in now.items()}
+        """Places that fail over now: tell which begin and end, and which begin or cease to lose all.
+
+        What only judgements move is told as such, see `health`."""
+        current = {name: place.ready_percent == 0 for name, place in now.items() if place.ready_percent < 100}
         new, gone = _difference(self._failing, current)
         self._failing = current
         self._add_some(
@@ -116,9 +118,9 @@ class Journal:
             [
                 (
                     f"Service {service}",
-                    f"port {port} at {locality} in {cluster}: carries its own load again, or is gone",
+                    f"port {port} at {place}: carries its own load again, or is gone",
                 )
-                for service, port, cluster, locality in sorted(gone)
+                for service, port, _, place in sorted(gone)
             ],
         )
 

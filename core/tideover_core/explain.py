@@ -22,6 +22,7 @@ def explained(assignment: Assignment, service_vantage: Vantage, version: str) ->
         "overprovisioningPercent": assignment.overprovisioning_percent,
         "policies": list(assignment.policies),
         "version": version,
+        "remarks": [],  # a running control plane says here what it has judged
     }
 
 

@@ -177,7 +177,7 @@ async def test_explain_prints_the_shared_shape(
     answer = json.loads(out)
     assert list(answer) == [
         "service", "port", "subset", "vantage", "priorities", "leftOut", "overprovisioningPercent",
-        "policies", "version",
+        "policies", "version", "remarks",
     ]  # fmt: skip
     assert answer["vantage"] == {"locality": "eu-west/eu-west-a/", "cluster": "paris", "network": "default"}
     first = answer["priorities"][0]

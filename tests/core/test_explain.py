@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from support.golden import Case, load_cases
 from tideover_core.explain import explained
+from tideover_core.model import Locality
 from tideover_core.overview import failing_over, place_healths
 from tideover_core.plan import plan
+from tideover_core.steering import Admission, PortSteering, Site
 
 
 def case(name: str) -> Case:
@@ -96,6 +99,7 @@ def test_the_shape_is_the_one_of_the_interfaces() -> None:
         "overprovisioningPercent": 140,
         "policies": [],
         "version": "3f2a",
+        "remarks": [],
     }
 
 
@@ -168,3 +172,39 @@ def test_a_healthy_world_has_places_and_none_fails() -> None:
         ("paris", 3, 3, 100),
         ("paris", 2, 2, 100),
     ]
+
+
+def steered(steering: PortSteering) -> list[str]:
+    """What fails over in a healthy world that health judges so."""
+    found = case("the zone first, then the region")
+    service = replace(found.world.services[found.target.service], steering={9080: steering})
+    return [str(one) for one in failing_over(replace(found.world, services={service.key: service}))]
+
+
+PARIS_A = Site("paris", Locality("eu-west", "a"))
+
+
+def test_what_health_does_not_admit_leaves_and_the_cause_is_told() -> None:
+    assert steered(PortSteering(sites={PARIS_A: Admission(0, "calls fail")})) == [
+        "port 9080 at eu-west/a/ in paris: 3 of 3 ready: 100 % of its traffic leaves (calls fail)"
+    ]
+    assert steered(PortSteering(sites={PARIS_A: Admission(25, "step 25 %")})) == [
+        "port 9080 at eu-west/a/ in paris: 3 of 3 ready: 75 % of its traffic leaves (step 25 %)"
+    ]
+    pair = (Locality("eu-north", "a"), PARIS_A)
+    assert steered(PortSteering(pairs={pair: Admission(0, "no path")})) == [
+        "port 9080 calls from eu-north/a/ to eu-west/a/ in paris: "
+        "3 of 3 ready: 100 % of its traffic leaves (no path)"
+    ]
+
+
+def test_endpoints_that_health_does_not_admit_count_as_envoy_counts() -> None:
+    found = case("the zone first, then the region")
+    (part,) = [one for one in found.world.services[found.target.service].parts if one.cluster == "paris"]
+    keys = [one.key for one in part.facts.endpoints[9080] if one.locality.zone == "a"]
+    two = {key: Admission(0, "HTTP 503") for key in keys[:2]}
+    assert steered(PortSteering(endpoints=two)) == [
+        "port 9080 at eu-west/a/ in paris: 3 of 3 ready: 54 % of its traffic leaves (HTTP 503)"
+    ]  # Envoy's factor: 1.4 x 1/3 stay
+    halves = {key: Admission(50, "step 50 %") for key in keys[:2]}
+    assert "27 % of its traffic leaves" in steered(PortSteering(endpoints=halves))[0]

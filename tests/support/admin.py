@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import grpc
 
@@ -26,7 +27,10 @@ from tideover_core.model import (
     SourceStatus,
     Vantage,
 )
+from tideover_core.steering import Site
 from tideover_core.world import World, merge
+from tideover_health.verdict import Kind as Judged
+from tideover_health.verdict import State, Subject, Verdict
 from tideover_wire.node import Client
 from tideover_wire.resource import TypeUrl
 from tideover_wire.stream import Sent
@@ -83,6 +87,14 @@ def connected(stream: int, client_id: str, cluster: str, nack: str = "") -> Conn
     return Connected(
         stream, f"127.0.0.1:{stream}", client, SNAPSHOT_AT_S, (clusters, ends), nacks=int(bool(nack))
     )
+
+
+def verdict(state: State = State.DOWN, percent: float = 0.0, **said: Any) -> Verdict:
+    """What ratings in paris is judged to be."""
+    site = Site("paris", Locality("eu-west", "eu-west-a"))
+    causes = ("90 % of calls fail, 4 of 4 voters",)
+    known = {"subject": Subject(Judged.SITE, site), "since_s": SNAPSHOT_AT_S, "causes": causes, **said}
+    return Verdict(RATINGS, 9080, state=state, percent=percent, **known)
 
 
 @dataclass

@@ -27,6 +27,7 @@ class Client:
     http_port: int = DEFAULT_HTTP_PORT
     tcp_ports: Mapping[str, int] = field(default_factory=dict)  # wire name -> local port
     problems: tuple[str, ...] = ()  # what was ignored in the node, and why
+    identity: str = ""  # who it has proved to be, which no node says; "" nobody in particular
 
 
 def read_node(node: Any) -> Client:

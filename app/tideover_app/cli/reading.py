@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -57,7 +58,7 @@ def clients_command(
     from . import tables
 
     answer = ask(server, lambda stub: stub.ListClients, pb.ListClientsRequest())
-    show(document(answer), output, tables.clients)
+    show(document(answer), output, lambda told: tables.clients(told, time.time()))
 
 
 @client_commands.command("show")
@@ -72,7 +73,7 @@ def client_command(
     from . import tables
 
     answer = ask(server, lambda stub: stub.ShowClient, pb.ShowClientRequest(id=client))
-    show(document(answer), output, tables.client)
+    show(document(answer), output, lambda told: tables.client(told, time.time()))
 
 
 def events_command(

@@ -8,6 +8,7 @@ from datetime import datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from . import tables_health
 from .output import Document
 from .tables_rows import rows
 
@@ -50,7 +51,7 @@ def status(answer: Document, now_s: float, *, fold: bool = False) -> RenderableT
             rows(
                 ("SERVICE", "CLUSTER", "LOCALITY", "WHY"),
                 (
-                    [f"{f['service']}:{f['port']}", f["cluster"], f["locality"], f["cause"]]
+                    [f"{f['service']}:{f['port']}", f["cluster"], _to(f), f["cause"]]
                     for f in answer["failingOver"][:MOST_LINES]
                 ),
                 fold=fold,
@@ -59,6 +60,7 @@ def status(answer: Document, now_s: float, *, fold: bool = False) -> RenderableT
         parts += _rest(answer["failingOver"])
     else:
         parts.append(Text("nothing is failing over", style=_FINE))
+    parts += tables_health.health(answer, fold=fold)
     if answer["problems"]:
         parts += [
             Text(f"\n{_many(len(answer['problems']), 'problem')}", style=_BAD),
@@ -124,10 +126,10 @@ def endpoints(answer: Document) -> RenderableType:
     )  # fmt: skip
 
 
-def clients(answer: Document) -> RenderableType:
+def clients(answer: Document, now_s: float) -> RenderableType:
     """One stream a line."""
     return rows(
-        ("CLIENT", "CLUSTER", "LOCALITY", "NAMESPACE", "AGENT", "SENT", "STATE"),
+        ("CLIENT", "CLUSTER", "LOCALITY", "NAMESPACE", "AGENT", "SENT", "REPORT", "STATE"),
         (
             [
                 c["id"],
@@ -136,6 +138,7 @@ def clients(answer: Document) -> RenderableType:
                 c["vantage"]["namespace"] or "-",
                 c["userAgent"] or "-",
                 " ".join(f"{_short(s['type'])}:{s['sent']}" for s in c["subscriptions"]) or "-",
+                tables_health.reported(c, now_s),
                 _acceptance(c),
             ]
             for c in answer["clients"]
@@ -143,13 +146,14 @@ def clients(answer: Document) -> RenderableType:
     )
 
 
-def client(answer: Document) -> RenderableType:
+def client(answer: Document, now_s: float) -> RenderableType:
     """One client's streams, name by name."""
-    parts: list[RenderableType] = [clients(answer)]
+    parts: list[RenderableType] = [clients(answer, now_s)]
     for one in answer["clients"]:
         opened = _moment(one["openedAt"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         nacks = _many(one["nacks"], "refusal")
         parts.append(Text(f"\nstream {one['stream']} from {one['peer']}, open since {opened}, {nacks}"))
+        parts += [Text(f"it proved to be {one['identity']}")] if one.get("identity") else []
         parts += [Text(f"ignored in its node: {problem}", style=_BAD) for problem in one["problems"]]
         for part in one["subscriptions"]:
             wanted = set(part["subscribed"]) - {"*"}
@@ -177,6 +181,12 @@ def address(endpoint: Document) -> str:
     """ADDRESS:PORT, with IPv6 in brackets."""
     host = endpoint["address"]
     return f"[{host}]:{endpoint['port']}" if ":" in host else f"{host}:{endpoint['port']}"
+
+
+def _to(failing: Document) -> str:
+    """The place; for a broken path, where its callers are too."""
+    source = failing.get("source")
+    return f"{source} -> {failing['locality']}" if source else str(failing["locality"])
 
 
 def _place(locality: str) -> str:

@@ -45,6 +45,10 @@ def explanation(answer: Document, without: Sequence[str] = ()) -> RenderableType
             parts.append(
                 Text(f"  and {len(left_out) - MOST_ENDPOINTS} more; -o json lists them", style="dim")
             )
+    remarks = answer.get("remarks") or []
+    if remarks:
+        parts.append(Text("\njudged", style="bold"))
+        parts += [Text(f"  {remark}", style="yellow") for remark in remarks[:MOST_ENDPOINTS]]
     return Group(*parts)
 
 

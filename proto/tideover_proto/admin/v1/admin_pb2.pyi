@@ -26,20 +26,109 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ("replicas", "clusters", "failing_over", "problems", "services", "clients")
+    __slots__ = ("replicas", "clusters", "failing_over", "problems", "services", "clients", "verdicts", "health")
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     CLUSTERS_FIELD_NUMBER: _ClassVar[int]
     FAILING_OVER_FIELD_NUMBER: _ClassVar[int]
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     SERVICES_FIELD_NUMBER: _ClassVar[int]
     CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
     replicas: _containers.RepeatedCompositeFieldContainer[Replica]
     clusters: _containers.RepeatedCompositeFieldContainer[Cluster]
     failing_over: _containers.RepeatedCompositeFieldContainer[FailingOver]
     problems: _containers.RepeatedCompositeFieldContainer[Problem]
     services: ServiceCounts
     clients: ClientCounts
-    def __init__(self, replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., clusters: _Optional[_Iterable[_Union[Cluster, _Mapping]]] = ..., failing_over: _Optional[_Iterable[_Union[FailingOver, _Mapping]]] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., services: _Optional[_Union[ServiceCounts, _Mapping]] = ..., clients: _Optional[_Union[ClientCounts, _Mapping]] = ...) -> None: ...
+    verdicts: _containers.RepeatedCompositeFieldContainer[Verdict]
+    health: Health
+    def __init__(self, replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., clusters: _Optional[_Iterable[_Union[Cluster, _Mapping]]] = ..., failing_over: _Optional[_Iterable[_Union[FailingOver, _Mapping]]] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., services: _Optional[_Union[ServiceCounts, _Mapping]] = ..., clients: _Optional[_Union[ClientCounts, _Mapping]] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., health: _Optional[_Union[Health, _Mapping]] = ...) -> None: ...
+
+class Verdict(_message.Message):
+    __slots__ = ("service", "port", "kind", "cluster", "locality", "source", "address", "state", "percent", "since", "error_percent", "voters_for", "voters_against", "relapses", "causes", "blocked", "next_step", "next", "text")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    LOCALITY_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    VOTERS_FOR_FIELD_NUMBER: _ClassVar[int]
+    VOTERS_AGAINST_FIELD_NUMBER: _ClassVar[int]
+    RELAPSES_FIELD_NUMBER: _ClassVar[int]
+    CAUSES_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
+    NEXT_STEP_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    port: int
+    kind: str
+    cluster: str
+    locality: str
+    source: str
+    address: str
+    state: str
+    percent: float
+    since: _timestamp_pb2.Timestamp
+    error_percent: float
+    voters_for: int
+    voters_against: int
+    relapses: int
+    causes: _containers.RepeatedScalarFieldContainer[str]
+    blocked: str
+    next_step: str
+    next: _timestamp_pb2.Timestamp
+    text: str
+    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., kind: _Optional[str] = ..., cluster: _Optional[str] = ..., locality: _Optional[str] = ..., source: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[str] = ..., percent: _Optional[float] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_percent: _Optional[float] = ..., voters_for: _Optional[int] = ..., voters_against: _Optional[int] = ..., relapses: _Optional[int] = ..., causes: _Optional[_Iterable[str]] = ..., blocked: _Optional[str] = ..., next_step: _Optional[str] = ..., next: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., text: _Optional[str] = ...) -> None: ...
+
+class Health(_message.Message):
+    __slots__ = ("enabled", "report_interval_seconds", "detection_seconds", "proven_reporters", "unproven_reporters", "checks_per_second", "last_report", "last_check", "alarms", "dropped")
+    class DroppedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    REPORT_INTERVAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DETECTION_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PROVEN_REPORTERS_FIELD_NUMBER: _ClassVar[int]
+    UNPROVEN_REPORTERS_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    LAST_REPORT_FIELD_NUMBER: _ClassVar[int]
+    LAST_CHECK_FIELD_NUMBER: _ClassVar[int]
+    ALARMS_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    report_interval_seconds: float
+    detection_seconds: float
+    proven_reporters: int
+    unproven_reporters: int
+    checks_per_second: float
+    last_report: _timestamp_pb2.Timestamp
+    last_check: _timestamp_pb2.Timestamp
+    alarms: _containers.RepeatedCompositeFieldContainer[Alarm]
+    dropped: _containers.ScalarMap[str, int]
+    def __init__(self, enabled: _Optional[bool] = ..., report_interval_seconds: _Optional[float] = ..., detection_seconds: _Optional[float] = ..., proven_reporters: _Optional[int] = ..., unproven_reporters: _Optional[int] = ..., checks_per_second: _Optional[float] = ..., last_report: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_check: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., alarms: _Optional[_Iterable[_Union[Alarm, _Mapping]]] = ..., dropped: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class Alarm(_message.Message):
+    __slots__ = ("service", "port", "message", "since")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    port: int
+    message: str
+    since: _timestamp_pb2.Timestamp
+    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., message: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Replica(_message.Message):
     __slots__ = ("name", "region", "version", "started_at", "ready", "reasons")
@@ -100,7 +189,7 @@ class Held(_message.Message):
     def __init__(self, addresses: _Optional[int] = ..., of: _Optional[int] = ..., services: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_look: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class FailingOver(_message.Message):
-    __slots__ = ("service", "port", "cluster", "locality", "healthy", "counted", "leaving_percent", "cause")
+    __slots__ = ("service", "port", "cluster", "locality", "healthy", "counted", "leaving_percent", "cause", "source")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     PORT_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +198,7 @@ class FailingOver(_message.Message):
     COUNTED_FIELD_NUMBER: _ClassVar[int]
     LEAVING_PERCENT_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
     service: str
     port: int
     cluster: str
@@ -117,7 +207,8 @@ class FailingOver(_message.Message):
     counted: int
     leaving_percent: int
     cause: str
-    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., cluster: _Optional[str] = ..., locality: _Optional[str] = ..., healthy: _Optional[int] = ..., counted: _Optional[int] = ..., leaving_percent: _Optional[int] = ..., cause: _Optional[str] = ...) -> None: ...
+    source: str
+    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., cluster: _Optional[str] = ..., locality: _Optional[str] = ..., healthy: _Optional[int] = ..., counted: _Optional[int] = ..., leaving_percent: _Optional[int] = ..., cause: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class Problem(_message.Message):
     __slots__ = ("object", "message", "consequence", "where")
@@ -248,7 +339,7 @@ class ClientList(_message.Message):
     def __init__(self, clients: _Optional[_Iterable[_Union[Client, _Mapping]]] = ...) -> None: ...
 
 class Client(_message.Message):
-    __slots__ = ("id", "stream", "peer", "opened_at", "user_agent", "proxyless", "vantage", "unknown_vantage", "subscriptions", "nacks", "problems")
+    __slots__ = ("id", "stream", "peer", "opened_at", "user_agent", "proxyless", "vantage", "unknown_vantage", "subscriptions", "nacks", "problems", "last_report", "identity")
     ID_FIELD_NUMBER: _ClassVar[int]
     STREAM_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
@@ -260,6 +351,8 @@ class Client(_message.Message):
     SUBSCRIPTIONS_FIELD_NUMBER: _ClassVar[int]
     NACKS_FIELD_NUMBER: _ClassVar[int]
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    LAST_REPORT_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
     id: str
     stream: int
     peer: str
@@ -271,7 +364,9 @@ class Client(_message.Message):
     subscriptions: _containers.RepeatedCompositeFieldContainer[Subscription]
     nacks: int
     problems: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., stream: _Optional[int] = ..., peer: _Optional[str] = ..., opened_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user_agent: _Optional[str] = ..., proxyless: _Optional[bool] = ..., vantage: _Optional[_Union[Vantage, _Mapping]] = ..., unknown_vantage: _Optional[bool] = ..., subscriptions: _Optional[_Iterable[_Union[Subscription, _Mapping]]] = ..., nacks: _Optional[int] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
+    last_report: _timestamp_pb2.Timestamp
+    identity: str
+    def __init__(self, id: _Optional[str] = ..., stream: _Optional[int] = ..., peer: _Optional[str] = ..., opened_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user_agent: _Optional[str] = ..., proxyless: _Optional[bool] = ..., vantage: _Optional[_Union[Vantage, _Mapping]] = ..., unknown_vantage: _Optional[bool] = ..., subscriptions: _Optional[_Iterable[_Union[Subscription, _Mapping]]] = ..., nacks: _Optional[int] = ..., problems: _Optional[_Iterable[str]] = ..., last_report: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., identity: _Optional[str] = ...) -> None: ...
 
 class Subscription(_message.Message):
     __slots__ = ("type", "wildcard", "sent", "acknowledged", "nack", "subscribed", "versions")
@@ -352,7 +447,7 @@ class ExplainRequest(_message.Message):
     def __init__(self, service: _Optional[str] = ..., vantage: _Optional[_Union[Vantage, _Mapping]] = ...) -> None: ...
 
 class Explanation(_message.Message):
-    __slots__ = ("service", "port", "subset", "vantage", "priorities", "left_out", "overprovisioning_percent", "policies", "version")
+    __slots__ = ("service", "port", "subset", "vantage", "priorities", "left_out", "overprovisioning_percent", "policies", "version", "remarks")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     PORT_FIELD_NUMBER: _ClassVar[int]
     SUBSET_FIELD_NUMBER: _ClassVar[int]
@@ -362,6 +457,7 @@ class Explanation(_message.Message):
     OVERPROVISIONING_PERCENT_FIELD_NUMBER: _ClassVar[int]
     POLICIES_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    REMARKS_FIELD_NUMBER: _ClassVar[int]
     service: str
     port: int
     subset: str
@@ -371,7 +467,8 @@ class Explanation(_message.Message):
     overprovisioning_percent: int
     policies: _containers.RepeatedScalarFieldContainer[str]
     version: str
-    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., subset: _Optional[str] = ..., vantage: _Optional[_Union[Standpoint, _Mapping]] = ..., priorities: _Optional[_Iterable[_Union[Priority, _Mapping]]] = ..., left_out: _Optional[_Iterable[_Union[LeftOut, _Mapping]]] = ..., overprovisioning_percent: _Optional[int] = ..., policies: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ...) -> None: ...
+    remarks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., subset: _Optional[str] = ..., vantage: _Optional[_Union[Standpoint, _Mapping]] = ..., priorities: _Optional[_Iterable[_Union[Priority, _Mapping]]] = ..., left_out: _Optional[_Iterable[_Union[LeftOut, _Mapping]]] = ..., overprovisioning_percent: _Optional[int] = ..., policies: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., remarks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Standpoint(_message.Message):
     __slots__ = ("locality", "cluster", "network")

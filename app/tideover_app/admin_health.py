@@ -1,0 +1,94 @@
+"""What the admin API answers about health: messages made from what was judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tideover_core.model import Locality, ServiceKey, Vantage
+from tideover_health.verdict import Alarm, Kind, Verdict
+from tideover_proto.admin.v1 import admin_pb2 as pb
+
+from .health_view import HealthView, about, of_service
+
+
+def verdicts(view: HealthView) -> Iterable[pb.Verdict]:
+    """All subjects that are not simply healthy."""
+    return map(_verdict, view.verdicts)
+
+
+def health(view: HealthView) -> pb.Health:
+    """How well services are seen."""
+    message = pb.Health(
+        enabled=view.enabled,
+        report_interval_seconds=view.pace.interval_s,
+        detection_seconds=view.pace.detection_s,
+        proven_reporters=view.pace.proven,
+        unproven_reporters=view.pace.unproven,
+        checks_per_second=view.checks_per_second,
+        alarms=[_alarm(alarm) for alarm in view.alarms],
+        dropped=view.heard.dropped,
+    )
+    if view.heard.last_report_s is not None:
+        message.last_report.CopyFrom(time_of(view.heard.last_report_s))
+    if view.heard.last_check_s is not None:
+        message.last_check.CopyFrom(time_of(view.heard.last_check_s))
+    return message
+
+
+def remarks(view: HealthView, service: str, port: int, vantage: Vantage) -> list[str]:
+    """What was judged of this service port as far as it concerns that vantage, in the words of `status`."""
+    key = ServiceKey.parse(service)
+    here = Locality(vantage.locality.region, vantage.locality.zone)
+    concerning = [
+        one
+        for one in of_service(view.verdicts, key, port)
+        if one.subject.kind is not Kind.PAIR or one.subject.source == here
+    ]
+    alarms = [one for one in view.alarms if (one.service, one.port) == (key, port)]
+    return [*(about(one) for one in concerning), *(f"port {one.port}: {one.message}" for one in alarms)]
+
+
+def _verdict(one: Verdict) -> pb.Verdict:
+    subject = one.subject
+    message = pb.Verdict(
+        service=str(one.service),
+        port=one.port,
+        kind=subject.kind.value,
+        cluster=subject.site.cluster,
+        locality=str(subject.site.locality),
+        source=str(subject.source) if subject.source is not None else "",
+        address=_address(subject.endpoint[1:]) if subject.endpoint is not None else "",
+        state=one.state.value,
+        percent=one.percent,
+        since=time_of(one.since_s),
+        error_percent=one.error_percent,
+        voters_for=one.voters_for,
+        voters_against=one.voters_against,
+        relapses=one.relapses,
+        causes=one.causes,
+        blocked=one.blocked,
+        next_step=one.next_step,
+        text=about(one),
+    )
+    if one.next_s is not None:
+        message.next.CopyFrom(time_of(one.next_s))
+    return message
+
+
+def _address(where: tuple[str, int]) -> str:
+    host, port = where
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _alarm(alarm: Alarm) -> pb.Alarm:
+    return pb.Alarm(
+        service=str(alarm.service), port=alarm.port, message=alarm.message, since=time_of(alarm.since_s)
+    )
+
+
+def time_of(unix_s: float) -> Timestamp:
+    """A moment, to the millisecond."""
+    seconds, milliseconds = divmod(round(unix_s * 1000), 1000)
+    return Timestamp(seconds=seconds, nanos=milliseconds * 1_000_000)

@@ -1,0 +1,177 @@
+"""Prometheus metrics of health: read when asked for, with labels of which there are not many."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tideover_core.model import Locality, ServiceKey, Vantage
+from tideover_core.names import Target
+from tideover_core.plan import plan
+from tideover_core.world import Service, World
+from tideover_health.verdict import Kind, State
+
+from .health_view import HealthView
+from .replica import Replica
+
+MOST_PORTS = 100  # service ports whose shares are told: those in trouble, then those with the most calls
+MOST_SOURCES = 8  # places whose clients are looked at, of one service port
+Share = Mapping[tuple[str, int], float]  # (locality, priority) -> percent
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """The shares that one source place was planned, and of which service under which policies."""
+
+    service: Service
+    rules: tuple[object, ...]
+    shares: Share
+
+
+class HealthMetrics(Collector):
+    """What a replica judges. `clock` gives Unix time."""
+
+    def __init__(self, replica: Replica, clock: Callable[[], float]) -> None:
+        self._replica = replica
+        self._clock = clock
+        self._planned: dict[tuple[ServiceKey, int, Locality], _Planned] = {}
+
+    def describe(self) -> list[Metric]:
+        """Nothing beforehand."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric, as it is now."""
+        view = self._replica.health()
+        yield from self._of_verdicts(view)
+        yield from self._of_reports(view)
+        yield self._of_traffic(view)
+
+    def _of_verdicts(self, view: HealthView) -> Iterator[Metric]:
+        verdicts = GaugeMetricFamily(
+            "tideover_verdicts", "What is not simply healthy, by state", labels=["kind", "state"]
+        )
+        counts = Counter((one.subject.kind, one.state) for one in view.verdicts)
+        for kind in Kind:
+            for state in State:
+                if state is not State.HEALTHY:
+                    verdicts.add_metric([kind.value, state.value], counts[kind, state])
+        yield verdicts
+        yield GaugeMetricFamily(
+            "tideover_health_alarms", "Services that look sick everywhere", value=len(view.alarms)
+        )
+
+    def _of_reports(self, view: HealthView) -> Iterator[Metric]:
+        now_s, heard = self._clock(), view.heard
+        for name, what, at_s in (
+            ("report", "a client reported calls", heard.last_report_s),
+            ("check", "an active check ended", heard.last_check_s),
+        ):
+            if at_s is not None:
+                age_s = max(0.0, now_s - at_s)
+                yield GaugeMetricFamily(f"tideover_last_{name}_seconds", f"Since {what}", value=age_s)
+        reporters = GaugeMetricFamily(
+            "tideover_reporters", "Clients that report; unproven ones share one vote", labels=["identity"]
+        )
+        reporters.add_metric(["proven"], view.pace.proven)
+        reporters.add_metric(["unproven"], view.pace.unproven)
+        yield reporters
+        yield GaugeMetricFamily(
+            "tideover_report_interval_seconds", "Between two reports of a client", value=view.pace.interval_s
+        )
+        yield GaugeMetricFamily(
+            "tideover_detection_seconds", "Longest time until a report is judged", value=view.pace.detection_s
+        )
+        dropped = CounterMetricFamily(
+            "tideover_reports_dropped", "Rows and checks that do not count, by reason", labels=["reason"]
+        )
+        for reason, count in sorted(heard.dropped.items()):
+            dropped.add_metric([reason], count)
+        yield dropped
+
+    def _of_traffic(self, view: HealthView) -> Metric:
+        """By Envoy's arithmetic, weighted by the calls that each place makes."""
+        traffic = GaugeMetricFamily(
+            "tideover_traffic_percent",
+            "Expected share of a service port's calls",
+            labels=["service", "port", "locality", "priority"],
+        )
+        world = self._replica.world.value
+        callers = _callers(view)
+        planned: dict[tuple[ServiceKey, int, Locality], _Planned] = {}
+        for key, port in _chosen(world, view, callers):
+            sources = callers.get((key, port)) or _own_places(world.services[key], port)
+            shares = self._shares(world, (key, port), sources, planned)
+            for (locality, priority), percent in sorted(shares.items()):
+                traffic.add_metric([str(key), str(port), locality, str(priority)], round(percent, 2))
+        self._planned = planned
+        return traffic
+
+    def _shares(
+        self,
+        world: World,
+        what: tuple[ServiceKey, int],
+        sources: Mapping[Locality, float],
+        planned: dict[tuple[ServiceKey, int, Locality], _Planned],
+    ) -> Share:
+        key, port = what
+        service = world.services[key]
+        rules = (world.destination_rules, world.failover_policies, world.orders)
+        largest = sorted(sources.items(), key=lambda one: (-one[1], one[0]))[:MOST_SOURCES]
+        total = sum(weight for _, weight in largest) or 1.0
+        shares: Counter[tuple[str, int]] = Counter()
+        for source, weight in largest:
+            known = self._planned.get((key, port, source))
+            same = known is not None and known.service is service
+            if known is None or not same or any(a is not b for a, b in zip(known.rules, rules, strict=True)):
+                known = _Planned(service, rules, _planned(world, Target(key, port), source))
+            planned[key, port, source] = known
+            for where, percent in known.shares.items():
+                shares[where] += percent * weight / total  # type: ignore[assignment]  # a Counter of floats
+        return shares
+
+
+def _planned(world: World, target: Target, source: Locality) -> Share:
+    assignment = plan(world, target, Vantage(source))
+    shares: dict[tuple[str, int], float] = {}
+    for number, priority in enumerate(assignment.priorities if assignment is not None else ()):
+        total = sum(place.weight for place in priority.localities) or 1
+        for place in priority.localities:
+            where = (str(place.locality), number)
+            share = priority.expected_traffic_percent * place.weight / total
+            shares[where] = shares.get(where, 0.0) + share
+    return shares
+
+
+def _callers(view: HealthView) -> dict[tuple[ServiceKey, int], dict[Locality, float]]:
+    """Calls per second of each service port, by where the callers are."""
+    callers: dict[tuple[ServiceKey, int], dict[Locality, float]] = {}
+    for (key, port, source, _), rate in view.loads.items():
+        by_source = callers.setdefault((key, port), {})
+        by_source[source] = by_source.get(source, 0.0) + rate
+    return callers
+
+
+def _own_places(service: Service, port: int) -> dict[Locality, float]:
+    """Nobody is known to call: as if clients were where the service is."""
+    places = {e.locality for part in service.parts for e in part.facts.endpoints.get(port, ())}
+    return dict.fromkeys((Locality(one.region, one.zone) for one in places), 1.0)
+
+
+def _chosen(
+    world: World, view: HealthView, callers: Mapping[tuple[ServiceKey, int], Mapping[Locality, float]]
+) -> list[tuple[ServiceKey, int]]:
+    """The service ports to tell of: bounded, those in trouble first."""
+    judged = {(one.service, one.port) for one in view.verdicts}
+    judged |= {(key, port) for key, service in world.services.items() for port in service.steering}
+    busiest = sorted(callers, key=lambda one: -sum(callers[one].values()))
+    chosen = [*sorted(judged), *(one for one in busiest if one not in judged)]
+    return [
+        (key, port)
+        for key, port in chosen
+        if key in world.services and world.services[key].port(port) is not None
+    ][:MOST_PORTS]

@@ -1,0 +1,154 @@
+"""What is judged is told everywhere in the same words: events, status, explain, clients, metrics."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import grpc
+import pytest
+from prometheus_client import generate_latest
+from rich.console import Console
+
+from support.admin import RATINGS, SNAPSHOT_AT_S, FakeReplica, connected, serving, verdict
+from tideover_app.cli import tables, tables_explain
+from tideover_app.cli.output import document
+from tideover_app.health_metrics import HealthMetrics
+from tideover_app.health_news import Told, news
+from tideover_app.health_view import HealthView, Pace
+from tideover_app.replica import Kind
+from tideover_core.model import Locality
+from tideover_core.steering import Admission, PortSteering, Site
+from tideover_health.verdict import Alarm, Silence, State, Subject, Verdict
+from tideover_health.verdict import Kind as Judged
+from tideover_proto.admin.v1 import admin_pb2 as pb
+from tideover_proto.admin.v1 import admin_pb2_grpc
+
+PARIS = Site("paris", Locality("eu-west", "eu-west-a"))
+WORDS = (
+    "port 9080 at eu-west/eu-west-a/ in paris: "
+    "down, is given 0 % of its share; 90 % of calls fail, 4 of 4 voters"
+)
+PACE = Pace(1.0, 2.2, 4, 3, {"sidecar-1": SNAPSHOT_AT_S})
+ALARM = Alarm(RATINGS, 9080, "all places look sick: nothing is moved", SNAPSHOT_AT_S)
+VIEW = HealthView(
+    enabled=True,
+    verdicts=(verdict(),),
+    alarms=(ALARM,),
+    heard=Silence(7, SNAPSHOT_AT_S, None, {"of no service": 2}),
+    pace=PACE,
+    checks_per_second=12.0,
+)
+S, D, H, R = State.SUSPECT, State.DOWN, State.HOLDING, State.RAMPING
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        (None, verdict(S, 100), None),
+        (verdict(S, 100), verdict(D), Kind.SERVICE_UNHEALTHY),
+        (None, verdict(D), Kind.SERVICE_UNHEALTHY),
+        (verdict(D), verdict(H), None),
+        (verdict(H), verdict(R, 5), Kind.SERVICE_RECOVERING),
+        (verdict(R, 5), verdict(R, 25), Kind.STEP_TAKEN),
+        (verdict(R, 25), verdict(R, 25, causes=("still",)), None),
+        (verdict(R, 25), verdict(R, 5), Kind.STEP_ABORTED),
+        (verdict(R, 25), verdict(D), Kind.STEP_ABORTED),
+        (verdict(R, 25), verdict(H), Kind.STEP_ABORTED),
+        (None, verdict(R, 5), Kind.SERVICE_RECOVERING),
+        (verdict(R, 50), None, Kind.SERVICE_RECOVERED),
+        (verdict(D), None, Kind.SERVICE_RECOVERED),
+        (verdict(S, 100), None, None),
+        (verdict(S, 100), verdict(S, 100, blocked="order freeze-1"), Kind.FROZEN),
+        (verdict(S, 100, blocked="order freeze-1"), verdict(S, 100, blocked="order freeze-1"), None),
+    ],
+)
+def test_which_change_is_which_event(before: Verdict | None, now: Verdict | None, told: Kind | None) -> None:
+    known, _ = news(Told(), [before] if before else [], [])
+    _, lines = news(known, [now] if now else [], [])
+    assert [line[0] for line in lines] == ([told] if told else [])
+
+
+def test_alarms_begin_and_end_and_lines_name_the_service() -> None:
+    known, lines = news(Told(), [verdict()], [ALARM])
+    assert lines == [
+        (Kind.SERVICE_UNHEALTHY, "Service bookinfo/ratings", WORDS),
+        (Kind.FROZEN, "Service bookinfo/ratings", f"port 9080: {ALARM.message}"),
+    ]
+    assert news(known, [verdict()], [ALARM])[1] == []
+    assert [line[0] for line in news(known, [verdict()], [])[1]] == [Kind.NO_LONGER_FROZEN]
+
+
+def test_an_endpoint_and_a_path_are_named() -> None:
+    endpoint = verdict(subject=Subject(Judged.ENDPOINT, PARIS, endpoint=("default", "fd00::1", 80)))
+    path = verdict(subject=Subject(Judged.PAIR, PARIS, Locality("eu-north", "eu-north-a")))
+    said = [line[2].partition(": ")[0] for line in news(Told(), [endpoint, path], [])[1]]
+    assert sorted(said) == [
+        "port 9080, calls from eu-north/eu-north-a/ to eu-west/eu-west-a/ in paris",
+        "port 9080, endpoint [fd00::1]:80 at eu-west/eu-west-a/ in paris",
+    ]
+
+
+async def asked(replica: FakeReplica) -> tuple[pb.Status, pb.Explanation, pb.ClientList]:
+    async with serving(replica) as address, grpc.aio.insecure_channel(address) as channel:
+        stub = admin_pb2_grpc.AdminStub(channel)
+        vantage = pb.Vantage(locality="eu-west/eu-west-a", cluster="paris")
+        return (
+            await stub.GetStatus(pb.GetStatusRequest()),
+            await stub.Explain(pb.ExplainRequest(service="bookinfo/ratings", vantage=vantage)),
+            await stub.ListClients(pb.ListClientsRequest()),
+        )
+
+
+async def test_status_explain_and_clients_say_the_same() -> None:
+    replica = FakeReplica(judged=VIEW, connected=(connected(1, "sidecar-1", "paris"),))
+    status, explanation, clients = await asked(replica)
+    assert [one.text for one in status.verdicts] == [WORDS]
+    assert status.verdicts[0].state == "down"
+    assert not status.verdicts[0].HasField("error_percent")
+    assert list(explanation.remarks) == [WORDS, f"port 9080: {ALARM.message}"]
+    assert clients.clients[0].last_report.seconds == SNAPSHOT_AT_S
+    health = status.health
+    assert (health.detection_seconds, health.proven_reporters, health.unproven_reporters) == (2.2, 4, 3)
+    assert dict(health.dropped) == {"of no service": 2}
+    pictures = [
+        tables.status(document(status), SNAPSHOT_AT_S),
+        tables_explain.explanation(document(explanation)),
+        tables.clients(document(clients), SNAPSHOT_AT_S + 3),
+    ]
+    console = Console(file=io.StringIO(), width=400)
+    console.print(*pictures)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert shown.count(WORDS) == 2
+    assert "ALARM  bookinfo/ratings:9080  all places look sick" in shown
+    assert "4 proven reporters and 3 unproven, which share one vote, every 1 s" in shown
+    assert "judged within 2.2 s; 12 checks a second" in shown
+    assert "3 s ago" in shown
+
+
+async def test_a_verdict_on_a_path_is_no_remark_for_others() -> None:
+    elsewhere = Subject(Judged.PAIR, PARIS, Locality("eu-north", "eu-north-a"))
+    here = Subject(Judged.PAIR, PARIS, Locality("eu-west", "eu-west-a"))
+    view = replace(VIEW, verdicts=(verdict(subject=elsewhere), verdict(subject=here)), alarms=())
+    _, explanation, _ = await asked(FakeReplica(judged=view))
+    (remark,) = explanation.remarks
+    assert "from eu-west/eu-west-a/" in remark
+
+
+def test_metrics_say_shares_states_and_silence() -> None:
+    replica = FakeReplica(judged=VIEW)
+    ratings = replica.world.value.services[RATINGS]
+    steering = {9080: PortSteering(sites={PARIS: Admission(0, "down")})}
+    services = {**replica.world.value.services, RATINGS: replace(ratings, steering=steering)}
+    replica.world.set(replace(replica.world.value, services=services))
+    text = generate_latest(HealthMetrics(replica, lambda: SNAPSHOT_AT_S + 5)).decode()
+    assert 'tideover_verdicts{kind="site",state="down"} 1.0' in text
+    assert "tideover_last_report_seconds 5.0" in text
+    assert 'tideover_reporters{identity="proven"} 4.0' in text
+    assert 'tideover_reports_dropped_total{reason="of no service"} 2.0' in text
+    assert "tideover_health_alarms 1.0" in text
+    assert (
+        'tideover_traffic_percent{locality="eu-north/eu-north-a/",port="9080",priority="1",'
+        'service="bookinfo/ratings"}'
+    ) in text

@@ -45,6 +45,7 @@ def envoy(bootstrap: Bootstrap, options: EnvoyOptions) -> Json:
             "cds_config": _ADS | _WAIT_FOR_CONFIGURATION,
             "lds_config": _ADS | _WAIT_FOR_CONFIGURATION,
         },
+        "cluster_manager": {"load_stats_config": _load_stats_config()},
         "static_resources": {"clusters": [_xds_cluster(bootstrap, options)]},
     }
 
@@ -78,6 +79,15 @@ def _ads_config(options: EnvoyOptions) -> Json:
         "transport_api_version": "V3",
         "set_node_on_first_message_only": True,
         "grpc_services": [{"envoy_grpc": service}],
+    }
+
+
+def _load_stats_config() -> Json:
+    """Load reports go where configuration comes from, over the same connection; we say how often."""
+    return {
+        "api_type": "GRPC",
+        "transport_api_version": "V3",
+        "grpc_services": [{"envoy_grpc": {"cluster_name": XDS_CLUSTER}}],
     }
 
 

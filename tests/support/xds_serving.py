@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import grpc
 
 from support.envoy import Envoy, ads_bootstrap, running_envoy
 from support.ports import free_ports
@@ -63,11 +65,17 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving_xds(world: World, options: ServerOptions | None = None) -> AsyncIterator[Serving]:
-    """A server on a free port, for the length of a block."""
+async def serving_xds(
+    world: World,
+    options: ServerOptions | None = None,
+    *,
+    more: Iterable[grpc.GenericRpcHandler] = (),
+    port: int = 0,
+) -> AsyncIterator[Serving]:
+    """A server on a free port, for the length of a block; `more` services beside it."""
     cache, heard = Cache(world), Heard()
-    server = XdsServer(cache, heard, identifier="test-replica", options=options)
-    port = server.add_port("127.0.0.1:0", None)
+    server = XdsServer(cache, heard, identifier="test-replica", options=options, more=more)
+    port = server.add_port(f"127.0.0.1:{port}", None)
     await server.start()
     try:
         yield Serving(cache, server, heard, port)

@@ -39,7 +39,7 @@ class XdsServer:
         *,
         identifier: str,
         options: ServerOptions | None = None,
-        more: Iterable[grpc.ServiceRpcHandler] = (),
+        more: Iterable[grpc.GenericRpcHandler] = (),
     ) -> None:
         options = options or ServerOptions()
         self._around = Surroundings(views, observer, options)
@@ -53,7 +53,8 @@ class XdsServer:
         more = tuple(more)
         self._server.add_generic_rpc_handlers((*map(self._handlers, SERVICES), *more))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        self._names = (*SERVICES, *(str(handler.service_name()) for handler in more))
+        named = (one.service_name() for one in more if isinstance(one, grpc.ServiceRpcHandler))
+        self._names = (*SERVICES, *map(str, named))
         described = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(described, self._server)
 

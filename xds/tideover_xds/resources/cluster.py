@@ -26,6 +26,8 @@ from .messages import ads, seconds
 UNLIMITED = 2**32 - 1
 CONNECT_TIMEOUT_S = 1.0
 PANIC_PERCENT = 1
+# what backends say of themselves (ORCA) comes with load reports; `*` alone would be nothing
+BACKEND_METRICS = ("cpu_utilization", "mem_utilization", "application_utilization", "named_metrics.*")
 HTTP2_PING_EVERY_S, HTTP2_PING_TIMEOUT_S = 5.0, 2.0
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -74,6 +76,8 @@ def _template(treatment: Treatment) -> bytes:
 def _proxyless(treatment: Treatment) -> cluster_pb2.Cluster:
     message = cluster_pb2.Cluster(type=cluster_pb2.Cluster.EDS, lb_policy=cluster_pb2.Cluster.ROUND_ROBIN)
     message.eds_cluster_config.eds_config.CopyFrom(ads())
+    # load reports go to whom the cluster comes from; Envoy's bootstrap says it once for all clusters
+    message.lrs_server.self.SetInParent()
     # gRPC reads max_requests only, and its own default of 1024 would refuse calls
     message.circuit_breakers.thresholds.add(
         max_requests=UInt32Value(value=_limit(treatment.pool.max_requests))
@@ -98,6 +102,8 @@ def _for_envoy(treatment: Treatment) -> cluster_pb2.Cluster:
     # Envoy's own 15 s of waiting stay: a new Envoy is not ready before its endpoints came, however busy
     # we are, and a changed cluster serves with the old ones until the new came (with 1 s as well)
     message.eds_cluster_config.eds_config.CopyFrom(ads())
+    if treatment.protocol.is_http:
+        message.lrs_report_endpoint_metrics.extend(BACKEND_METRICS)
     common = message.common_lb_config
     common.locality_weighted_lb_config.SetInParent()
     # Envoy's own 50 % sends most calls to dead hosts when two priorities are both weak. Istio

@@ -1,0 +1,1 @@
+"""Messages of Envoy to our values and back: nothing else in `health` sees them."""

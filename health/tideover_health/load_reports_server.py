@@ -1,0 +1,305 @@
+"""Load reports of Envoys and gRPC clients (LRS): asked for at a pace that the fleet's size allows.
+
+Tasks: per stream grpc's own, which reads, and one that asks; one looks after all streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+
+import grpc
+import structlog
+
+from tideover_wire.node import Client
+
+from . import pace
+from .codecs import load_report
+from .pace import Allowance, Asked, Clock, Lately, Pace, Slots
+from .signals import Report, Voter
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Who = Callable[[Context, Client], Awaitable[Voter]]
+
+_NODE_FIRST = "the first message says nothing of who reports"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReportOptions:
+    """Durations in seconds. `reports_per_second` is the budget of this replica.
+
+    `asks`: false keeps streams open and asks for nothing. To refuse them would be worse: Envoy takes an
+    unknown method for a failure of this replica, and ejects it.
+    """
+
+    asks: bool = True
+    interval_s: float = 1.0
+    reports_per_second: int = 500
+    first_message_within_s: float = 30.0
+    # streams of an old connection must be over before grpc cuts them off, for which Envoy would eject this
+    # replica; a client stays away for 5 s, so not more often than it takes. 0: never
+    age_s: float = 600.0
+    look_every_s: float = 0.5
+    most_streams: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """One reporter, for `status` and metrics."""
+
+    client: Client
+    voter: Voter
+    interval_s: float
+    by_endpoint: bool
+    reported_s_ago: float  # inf: not yet
+    refused: int  # rows and clusters that were not counted
+    problem: str = ""  # the last reason
+
+
+class LoadReportsServer:
+    """Serves load reports beside xDS (`handlers`); to be made inside the event loop.
+
+    `told` gets every report. `doubted` says which wire names are to be reported by endpoint; call `touch`
+    after it changed. `clusters_taken` after a client's ACK of its clusters. `stop` before the server stops.
+    """
+
+    def __init__(
+        self,
+        told: Callable[[Report], None],
+        who: Who,
+        doubted: Callable[[], frozenset[str]],
+        options: LoadReportOptions | None = None,
+    ) -> None:
+        self._told, self._who, self._doubted = told, who, doubted
+        self._options = options or LoadReportOptions()
+        self._streams: dict[int, _Reporter] = {}
+        self._by_node: dict[str, set[int]] = {}
+        self._slots = Slots()
+        self._interval_s = self._options.interval_s
+        self._closely: frozenset[int] = frozenset()
+        self._looking: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._numbers = 0
+
+    def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
+        """What a grpc server is to serve."""
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(self._serve)
+        methods = {load_report.METHOD: handler}
+        return (grpc.method_handlers_generic_handler(load_report.SERVICE, methods),)
+
+    @property
+    def pace(self) -> Pace:
+        """How the fleet reports now."""
+        known = [one for one in self._streams.values() if one.voter is not None]
+        per_second = sum(1 / self.wanted(one.number).interval_s for one in known)
+        return Pace(self._interval_s, len(known), per_second, len(self._closely))
+
+    def reporters(self) -> Sequence[Reporting]:
+        """All of them, oldest first."""
+        now_s = time.monotonic()
+        return [one.shown(now_s) for one in self._streams.values() if one.voter is not None]
+
+    def touch(self) -> None:
+        """Look at once whether somebody is to be asked for something else."""
+        known = [one for one in self._streams.values() if one.voter is not None]
+        rate, before = self._options.reports_per_second, (self._interval_s, self._closely)
+        self._interval_s = pace.interval_s(len(known), self._interval_s, self._options.interval_s, rate)
+        doubted = self._doubted()
+        if doubted or self._closely:
+            most = pace.most_by_endpoint(self._interval_s, rate)
+            self._closely = pace.by_endpoint(known, doubted, self._closely, most)
+        if (self._interval_s, self._closely) != before:  # who may not be asked now is when it next reports
+            now_s = time.monotonic()
+            for one in known:
+                one.ask_if_due(now_s)
+
+    def clusters_taken(self, node_id: str) -> None:
+        """This client now has its clusters: what it was asked for before it had them is asked again, once.
+
+        Envoy counts only for clusters that it had when it was asked or last reported.
+        """
+        for number in self._by_node.get(node_id, ()):
+            self._streams[number].ask_again()
+
+    def wanted(self, number: int) -> Asked:
+        """What a reporter should be asked for."""
+        closely = number in self._closely
+        # few of them: they need not wait for a large fleet's interval
+        quick = closely and len(self._closely) <= pace.ENDPOINT_SHARE * self._options.reports_per_second
+        return Asked(self._options.interval_s if quick else self._interval_s, closely)
+
+    async def stop(self) -> None:
+        """End every stream with OK and take no more."""
+        self._stopping = True
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
+        for one in list(self._streams.values()):
+            one.end()
+
+    async def _serve(self, _requests: object, context: Context) -> None:
+        if self._stopping:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server stops")
+        if len(self._streams) >= self._options.most_streams:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many clients report")
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look_after())
+        self._numbers += 1
+        one = _Reporter(self._numbers, context, self, self._options)
+        self._streams[one.number] = one
+        refused = ""
+        try:
+            refused = await one.serve(self._who, self._told)
+        finally:
+            del self._streams[one.number]
+            self._closely -= {one.number}
+            if one.client is not None:
+                self._by_node[one.client.id].discard(one.number)
+                if not self._by_node[one.client.id]:
+                    del self._by_node[one.client.id]
+        if refused:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, refused)
+
+    def opened(self, one: _Reporter, client: Client) -> float:
+        """A reporter said who it is; how many seconds until it is first asked."""
+        self._by_node.setdefault(client.id, set()).add(one.number)
+        return self._slots.take(time.monotonic(), self._options.reports_per_second, self._interval_s)
+
+    async def _look_after(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.look_every_s)
+            now_s = time.monotonic()
+            for one in list(self._streams.values()):
+                if one.over(now_s):
+                    one.end()
+            self.touch()
+
+
+class _Reporter:
+    """One stream, from its opening to its end."""
+
+    def __init__(
+        self, number: int, context: Context, server: LoadReportsServer, options: LoadReportOptions
+    ) -> None:
+        self.number = number
+        self.client: Client | None = None
+        self.voter: Voter | None = None
+        self._context, self._server, self._options = context, server, options
+        self._clock, self._allowance, self._lately = Clock(), Allowance(), Lately()
+        self._task: asyncio.Task[object] | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._ask = asyncio.Event()
+        self._again = False
+        self._ending = False
+        self._refused, self._problem = 0, ""
+        now_s, age_s = time.monotonic(), options.age_s
+        self._over_at_s = now_s + age_s * random.uniform(0.8, 1) if age_s else inf
+        self._silent_until_s = now_s + options.first_message_within_s
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Wire names that it lately called."""
+        return self._lately.names
+
+    async def serve(self, who: Who, told: Callable[[Report], None]) -> str:
+        """Read to the end. Why the stream is refused, "" when it is not."""
+        self._task = asyncio.current_task()
+        try:
+            await self._context.send_initial_metadata(())
+            return await self._read(who, told)
+        except ValueError as error:
+            return str(error)
+        except asyncio.CancelledError:
+            if not self._ending:
+                raise
+            return _NODE_FIRST if self.client is None and self.over(time.monotonic()) else ""
+        finally:
+            if self._asking is not None:
+                self._asking.cancel()
+                await asyncio.wait({self._asking})
+
+    def end(self) -> None:
+        """End it as soon as the loop turns."""
+        if not self._ending and self._task is not None:
+            self._ending = True
+            self._task.cancel()
+
+    def over(self, now_s: float) -> bool:
+        """Whether it is old, or never said who it is."""
+        return now_s >= (self._over_at_s if self.client is not None else self._silent_until_s)
+
+    def ask_if_due(self, now_s: float) -> None:
+        """Ask for what is wanted now, if this is the moment."""
+        wanted = self._server.wanted(self.number)
+        # who was not asked yet waits for its turn
+        if self._clock.asked is not None and self._clock.may_ask(wanted, now_s):
+            self._ask.set()
+
+    def ask_again(self) -> None:
+        """Ask for the same once more, if it was asked before."""
+        if self._clock.asked is not None:
+            self._again = True
+            self._ask.set()
+
+    def shown(self, now_s: float) -> Reporting:
+        """It as a value."""
+        assert self.client is not None
+        assert self.voter is not None
+        asked = self._clock.asked or Asked(0.0)
+        ago_s = now_s - self._clock.reported_at_s
+        return Reporting(self.client, self.voter, *asked, ago_s, self._refused, self._problem)
+
+    async def _read(self, who: Who, told: Callable[[Report], None]) -> str:
+        raw = await self._context.read()
+        client = load_report.hello(raw) if isinstance(raw, bytes) else None
+        if client is None:
+            return _NODE_FIRST
+        self.client = client
+        first_in_s = self._server.opened(self, client)
+        voter = self.voter = await who(self._context, client)
+        if self._options.asks:
+            self._asking = asyncio.create_task(self._ask_to_the_end(first_in_s))
+        while isinstance(raw, bytes):
+            now_s = time.monotonic()
+            self._take(raw, voter, told, now_s)
+            # whoever sends without a pause is read at the pace that it was asked for
+            if wait_s := self._allowance.wait_s(now_s, self._interval_s):
+                await asyncio.sleep(wait_s)
+            raw = await self._context.read()
+        return ""
+
+    @property
+    def _interval_s(self) -> float:
+        return self._clock.asked.interval_s if self._clock.asked else self._options.interval_s
+
+    def _take(self, raw: bytes, voter: Voter, told: Callable[[Report], None], now_s: float) -> None:
+        counted = load_report.counted(raw)
+        if counted.refused:
+            self._refused += counted.refused
+            if counted.reasons and counted.reasons[0] != self._problem:
+                self._problem = counted.reasons[0]
+                log, name = structlog.get_logger(), self.client.id if self.client else ""
+                log.warning("BadLoadReport", client=name, refused=counted.refused, message=self._problem)
+        self._lately.add(counted.names, now_s)
+        self._clock = self._clock.heard(now_s)
+        for interval_s, rows in counted.periods.items():
+            told(Report(voter, interval_s, tuple(rows)))
+        self.ask_if_due(now_s)
+
+    async def _ask_to_the_end(self, first_in_s: float) -> None:
+        await asyncio.sleep(first_in_s)
+        try:
+            while True:
+                self._ask.clear()
+                wanted, self._again = self._server.wanted(self.number), False
+                await self._context.write(
+                    load_report.question(wanted.interval_s, by_endpoint=wanted.by_endpoint)
+                )
+                self._clock = self._clock.told(wanted, time.monotonic())
+                await self._ask.wait()
+        except grpc.aio.BaseError:
+            return  # the connection is gone, which grpc tells the reader

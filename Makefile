@@ -1,6 +1,9 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .PHONY: help setup demo test test-quick servers lint bench proto lock clean
 venv := .venv/bin
+# what makes a network namespace is run apart where a plain user tests
+live = tests/e2e/test_live_failover.py tests/e2e/test_live_faults.py
+apart = $(if $(TESTS),,$(shell [ "$$(id -u)" = 0 ] || printf -- '--ignore=%s ' $(live)))
 compile = $(venv)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 help:            ## this list
@@ -13,10 +16,10 @@ demo: setup      ## two clusters with real Envoys under load, faults one after a
 	@$(venv)/tideover demo $(DEMO)
 
 test: setup lint $(if $(TESTS),,servers) ## everything, with real Envoys and real Kubernetes API servers
-	@$(venv)/pytest $(TESTS)
+	@$(venv)/pytest $(TESTS) $(apart)
 	@# these make a network namespace, which a plain user may only in a process of its own
 	@[ "$$(id -u)" = 0 ] || [ -n "$(TESTS)" ] || \
-	  PYTHONPATH=tests $(venv)/python -m support.network $(venv)/python -m pytest tests/e2e/test_live_*.py
+	  PYTHONPATH=tests $(venv)/python -m support.network $(venv)/python -m pytest $(live)
 
 test-quick: setup lint ## the same without what needs real API servers
 	@$(venv)/pytest -m "not apiserver" $(TESTS)

@@ -103,6 +103,7 @@ class Endpoint:
     pod: str = ""
     labels: Labels = field(default_factory=dict)
     hostname: str = ""  # of a headless service's pod: a host of its own
+    capacity: float = 0.0  # requests per second that it carries, as its pod says; 0: it does not say
 
     @property
     def key(self) -> tuple[str, str, int]:

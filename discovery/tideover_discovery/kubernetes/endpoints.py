@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tideover_core.model import Endpoint, Locality, Problem, ServiceKey, ServicePort
 
 from .manifest import Item
-from .objects import WEIGHT, Conditions, EndpointSlice, Key, Pod, Refusal, SliceEndpoint, is_label
+from .objects import CAPACITY, WEIGHT, Conditions, EndpointSlice, Key, Pod, Refusal, SliceEndpoint, is_label
 from .places import POD_LOCALITY, endpoint_locality, usable_address
 
 MAX_WEIGHT = 10_000
+_RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?\Z")
 _NO_LABELS: Mapping[str, str] = {}
 
 
@@ -98,6 +100,18 @@ def weight(pod: Pod | None) -> int:
     return int(text)
 
 
+def capacity(pod: Pod | None) -> float:
+    """The pod's annotation in requests per second, 0 without one. Refusal when it is no such number."""
+    text = (pod.metadata.annotations or _NO_LABELS).get(CAPACITY) if pod else None
+    if text is None:
+        return 0.0
+    if not _RATE.match(text) or not float(text):
+        raise Refusal(
+            f"annotation {CAPACITY} is {text[:40]!a}, no requests per second above 0, like 100 or 0.5"
+        )
+    return float(text)
+
+
 def pod_key(said: SliceEndpoint, namespace: str) -> Key | None:
     """The pod behind an endpoint."""
     reference = said.target_ref
@@ -171,11 +185,16 @@ class _Gathering:
         pod = self.around.pod(key) if key else None
         labels = (pod.metadata.labels or _NO_LABELS) if pod else _NO_LABELS
         node = said.node_name or ""
+        name = key.name if key else ""
+        heavy, carries = 1, 0.0
         try:
             heavy = weight(pod)
         except Refusal as error:
-            self.refuse(f"pod {key.name if key else ''}: {error}", "weight 1 counts")
-            heavy = 1
+            self.refuse(f"pod {name}: {error}", "weight 1 counts")
+        try:
+            carries = capacity(pod)
+        except Refusal as error:
+            self.refuse(f"pod {name}: {error}", "what the policy says counts")
         there = self.around.node(node) if node else None
         return Endpoint(
             address,
@@ -188,9 +207,10 @@ class _Gathering:
             terminating,
             heavy,
             node,
-            key.name if key else "",
+            name,
             labels,
             self._hostname(said) if self.headless and said.hostname else "",
+            carries,
         )
 
     def _hostname(self, said: SliceEndpoint) -> str:

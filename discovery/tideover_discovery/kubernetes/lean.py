@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from .objects import (
+    CAPACITY,
     SERVICE_NAME,
     TOPOLOGY_MODES,
     TRAFFIC_DISTRIBUTION,
@@ -22,7 +23,7 @@ from .objects import (
 )
 
 _READ: dict[type, tuple[str, ...]] = {
-    Pod: (WEIGHT,),
+    Pod: (WEIGHT, CAPACITY),
     Node: (),
     Namespace: (TRAFFIC_DISTRIBUTION,),
     Service: (TRAFFIC_DISTRIBUTION, *TOPOLOGY_MODES),

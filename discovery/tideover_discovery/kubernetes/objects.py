@@ -14,6 +14,7 @@ from msgspec import Meta, Struct, field
 SERVICE_NAME = "kubernetes.io/service-name"
 SOURCE_CLUSTER = "multicluster.kubernetes.io/source-cluster"  # of a slice imported from there
 WEIGHT = "tideover.dev/weight"
+CAPACITY = "tideover.dev/capacity"  # requests per second
 TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
 TOPOLOGY_MODES = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")

@@ -37,7 +37,8 @@ class PortSteering:
     """One service port. Of several admissions of one endpoint the smallest counts; all causes are shown.
 
     `pairs`: for clients of that locality (region and zone) only. `shares`: for clients of that locality, the
-    fraction (sum 1) that capacity gives each site; absent: as the priorities say.
+    fraction (sum 1) that capacity gives each site, what is admitted to it included (orders are not); absent:
+    as the priorities say.
     """
 
     endpoints: Mapping[EndpointKey, Admission] = field(default_factory=dict)

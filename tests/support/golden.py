@@ -23,7 +23,20 @@ while ready, `+` more than usual and never ready yet, `*5` weight 5. In a table:
 DRAINING, `*5` weight 5.
 A row of a table is priority, expected traffic, locality, weight, endpoints; `-` rows are left out.
 Optional keys of a case: services (by namespace/name: fields of ServiceFacts), clusters (by name:
-network, locality, exports, nodes, node_labels), mesh (sameness, root_namespace, leaving), subset, why.
+network, locality, exports, nodes, node_labels), mesh (sameness, root_namespace, leaving), subset, why;
+steering and orders:
+
+```yaml
+  steering: |                             # or by wire name, as in world
+    site      paris eu-west/a     25  fail-back, step 2 of 4     # percent admitted, and why
+    endpoint  10.0.1.1             0  87 % errors
+    pair      eu-west/b  paris eu-west/a  0  87 % errors         # clients of the first place only
+    share     eu-west/a  paris eu-west/a  60                     # of clients there, percent for this site
+  orders: |
+    drain   cluster/paris  50                         # target, percent; "emptied", "forced"
+    shift   cluster/paris  25  region/eu-north        # target, percent, to
+    freeze  service/bookinfo/ratings
+```
 """
 
 from __future__ import annotations
@@ -53,6 +66,9 @@ from tideover_core.model import (
     Vantage,
 )
 from tideover_core.names import Target, parse_wire_name, wire_name
+from tideover_core.orders import Action, ActiveOrder, TrafficOrder
+from tideover_core.steering import Admission, EndpointKey, PortSteering, Site, Steering
+from tideover_core.target import parse_target
 from tideover_core.world import Mesh, Presence, Sameness, World, located, merge
 from tideover_discovery.kubernetes import objects
 from tideover_discovery.kubernetes.destination_rules import destination_rule
@@ -176,8 +192,65 @@ def _world(raw: dict[str, Any]) -> World:
         rules,
         policies,
         {name: Leaving(stage) for name, stage in mesh.get("leaving", {}).items()},
+        steering(raw.get("steering", "")),
+        tuple(order(line, number) for number, line in enumerate(lines(raw.get("orders", "")))),
     )
     return merge(facts, settled, _presences(rows))
+
+
+def steering(said: str | Mapping[str, str]) -> dict[ServiceKey, Steering]:
+    """The steering that these rows say, by service."""
+    found: dict[ServiceKey, dict[int, PortSteering]] = {}
+    for name, text in (said if isinstance(said, Mapping) else {USUAL: said}).items():
+        target = parse_wire_name(name)
+        assert target is not None, f"{name!r} is no wire name"
+        if lines(text):
+            found.setdefault(target.service, {})[target.port] = _port_steering(text, target.port)
+    return dict(found)
+
+
+def _port_steering(text: str, port: int) -> PortSteering:
+    endpoints: dict[EndpointKey, Admission] = {}
+    sites: dict[Site, Admission] = {}
+    pairs: dict[tuple[Locality, Site], Admission] = {}
+    shares: dict[Locality, dict[Site, float]] = {}
+    for kind, *words in (line.split() for line in lines(text)):
+        match kind:
+            case "endpoint":
+                endpoints["default", words[0], port] = Admission(float(words[1]), " ".join(words[2:]))
+            case "site":
+                sites[_site(words)] = Admission(float(words[2]), " ".join(words[3:]))
+            case "pair":
+                source, admitted = Locality.parse(words[0]), Admission(float(words[3]), " ".join(words[4:]))
+                pairs[source, _site(words[1:])] = admitted
+            case "share":
+                source = Locality.parse(words[0])
+                shares.setdefault(source, {})[_site(words[1:])] = float(words[3]) / 100
+            case _:
+                raise AssertionError(f"{kind!r} is none of endpoint, site, pair, share")
+    return PortSteering(endpoints, sites, pairs, shares)
+
+
+def _site(words: list[str]) -> Site:
+    return Site(words[0], Locality.parse(words[1]))
+
+
+def order(line: str, number: int = 0) -> ActiveOrder:
+    """The order in force that a row says; it is called after its action and row."""
+    kind, target, *words = line.split()
+    flags = {word for word in words if word in ("emptied", "forced")}
+    rest = [word for word in words if word not in flags]
+    percent = float(rest[0]) if rest else 100.0
+    asked = TrafficOrder(
+        "ops",
+        f"{kind}-{number}",
+        Action(kind.capitalize()),
+        parse_target(target),
+        percent,
+        to=parse_target(rest[1]) if len(rest) > 1 else None,
+        force_empty="forced" in flags,
+    )
+    return ActiveOrder(asked, percent, emptied="emptied" in flags)
 
 
 def _row(name: str, line: str, clusters: Mapping[str, dict[str, Any]]) -> _Row:

@@ -14,7 +14,7 @@ from tideover_proto.admin.v1 import admin_pb2 as pb
 from tideover_proto.admin.v1 import admin_pb2_grpc
 
 from . import admin_answers as answers
-from .admin_writing import author, refusal
+from .admin_writing import Gate
 from .explain import UnknownError, like
 from .replica import Replica
 
@@ -32,11 +32,13 @@ _OPTIONS = [
 class AdminServer:
     """Serves one replica. To be made and used inside the event loop of that replica."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, gate: Gate | None = None) -> None:
         self._sockets: list[str] = []
         self._server = grpc.aio.server(options=_OPTIONS)
         self._health = health.aio.HealthServicer()
-        admin_pb2_grpc.add_AdminServicer_to_server(_Admin(replica, self._sockets), self._server)
+        admin_pb2_grpc.add_AdminServicer_to_server(
+            _Admin(replica, self._sockets, gate or Gate()), self._server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
@@ -67,8 +69,9 @@ class AdminServer:
 class _Admin(admin_pb2_grpc.AdminServicer):  # type: ignore[misc]  # generated code is untyped
     """One method per call: look at the replica on its loop, make the answer off it."""
 
-    def __init__(self, replica: Replica, sockets: Sequence[str]) -> None:
+    def __init__(self, replica: Replica, sockets: Sequence[str], gate: Gate) -> None:
         self._replica = replica
+        self._gate = gate
         self._sockets = sockets
 
     async def AcceptRemovals(  # noqa: N802
@@ -88,10 +91,10 @@ class _Admin(admin_pb2_grpc.AdminServicer):  # type: ignore[misc]  # generated c
 
     async def _author(self, context: Context) -> str:
         """Who calls; the call ends here for someone who may only read."""
-        who = author(context.peer(), context.auth_context())
-        if not who:
-            await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, refusal(self._sockets))
-        return who
+        try:
+            return await self._gate.author(context, self._sockets)
+        except PermissionError as error:
+            await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, error)
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.Status:  # noqa: N802
         return await _answered(context, answers.status, answers.Seen.of(self._replica))

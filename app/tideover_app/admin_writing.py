@@ -1,26 +1,37 @@
-"""Who may change something through the admin API, and in whose name.
-
-Over TCP that asks for a client certificate; a Unix socket is guarded by the file system.
-"""
+"""Who may change something through the admin API, and in whose name (decision 8)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
 
-LOCAL_USER = "local user"
+import grpc
 
+from tideover_identity.caller import LOCAL, NOBODY, Caller
+from tideover_identity.permission import may_write, refusal
 
-def author(peer: str, proven: Mapping[str, Iterable[bytes]]) -> str:
-    """Who calls, "" for someone who may only read. `peer` and `proven` (what TLS has verified) are gRPC's."""
-    if peer.startswith("unix:"):
-        return LOCAL_USER
-    if b"ssl" not in proven.get("transport_security_type", ()):
-        return ""
-    names = [*proven.get("x509_common_name", ()), *proven.get("x509_subject_alternative_name", ())]
-    return next((name.decode("utf-8", "replace") for name in names if name), "")
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
-def refusal(sockets: Sequence[str]) -> str:
-    """Why someone may not, and what to do; `sockets` are the addresses where the local user may."""
-    here = f"use --server {sockets[0]} on its machine" if sockets else "set `listen.admin: unix:/path`"
-    return f"this changes something, which plain TCP may not: {here}, or set `tls` with `clientCA`"
+async def by_socket(context: Context) -> Caller:
+    """The local user where it is a Unix socket; else nobody."""
+    return LOCAL if context.peer().startswith("unix:") else NOBODY
+
+
+class Gate:
+    """Lets those write who may. `sockets` are the addresses where the local user may."""
+
+    def __init__(
+        self,
+        caller: Callable[[Context], Awaitable[Caller]] = by_socket,
+        admins: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        self._caller = caller
+        self._admins = admins
+
+    async def author(self, context: Context, sockets: Sequence[str]) -> str:
+        """Who calls. PermissionError, with the reason, for someone who may only read."""
+        caller = await self._caller(context)
+        if not may_write(caller, self._admins()):
+            raise PermissionError(refusal(caller, next(iter(sockets), "")))
+        return caller.id

@@ -63,6 +63,7 @@ class Bootstrap:
     http_port: int = 15001
     tcp_ports: Mapping[str, int] = field(default_factory=dict)  # wire name -> local port
     tls: Tls | None = None
+    token_file: str = ""  # sent to the control plane, and read anew for each stream
 
 
 def port_number(text: str, what: str) -> int:

@@ -94,7 +94,9 @@ def _load_stats_config() -> Json:
 def _xds_cluster(bootstrap: Bootstrap, options: EnvoyOptions) -> Json:
     fixed = all(server.is_address for group in bootstrap.servers for server in group)
     keepalive = {"interval": options.keepalive_interval, "timeout": options.keepalive_timeout}
-    http = {"explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}}}
+    http: Json = {"explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}}}
+    if bootstrap.token_file:
+        http["http_filters"] = _sending_token(bootstrap.token_file)
     options_type = "extensions.upstreams.http.v3.HttpProtocolOptions"
     cluster: Json = {
         "name": XDS_CLUSTER,
@@ -116,6 +118,27 @@ def _xds_cluster(bootstrap: Bootstrap, options: EnvoyOptions) -> Json:
     if bootstrap.tls is not None:
         cluster["transport_socket"] = _tls(bootstrap.tls, options.secrets_folder)
     return cluster
+
+
+def _sending_token(path: str) -> list[Json]:
+    """Filters on the way to the control plane. Nothing else of Envoy reads a header anew from a file: the
+    initial metadata of a stream cannot, and `google_grpc`, which can, never moves to the next server."""
+    folder = path.rpartition("/")[0] or "/"
+    authorization = {"key": "authorization", "value": f"Bearer %FILE_CONTENT({path}:{folder})%"}
+    mutation = {"append": {"header": authorization, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+    mutations: Json = {
+        "request_mutations": [mutation],
+        "formatters": [_extension("envoy.formatter.file_content", "formatter.file_content.v3.FileContent")],
+    }
+    kind = "filters.http.header_mutation.v3.HeaderMutation"
+    return [
+        _extension("envoy.filters.http.header_mutation", kind, mutations=mutations),
+        _extension("envoy.filters.http.upstream_codec", "filters.http.upstream_codec.v3.UpstreamCodec"),
+    ]
+
+
+def _extension(name: str, kind: str, **body: object) -> Json:
+    return {"name": name, "typed_config": {"@type": f"{_TYPE}extensions.{kind}", **body}}
 
 
 def _assignment(groups: Sequence[Sequence[Server]]) -> Json:

@@ -15,6 +15,10 @@ def grpc(bootstrap: Bootstrap) -> Json:
         "channel_creds": [credentials],
         "server_features": ["xds_v3"],
     }
+    if bootstrap.token_file:
+        # gRFC A97: read again when the token in it ends; gRPC sends no token without TLS
+        config: Json = {"jwt_token_file": bootstrap.token_file}
+        server["call_creds"] = [{"type": "jwt_token_file", "config": config}]
     return {"xds_servers": [server], "node": node(bootstrap)}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PrivateAttr,
@@ -19,6 +20,8 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+
+from tideover_identity.permission import check_admin
 
 from .config_address import check_address, check_tcp_address, is_loopback
 from .config_health import Health
@@ -39,6 +42,7 @@ def _path(value: object, info: ValidationInfo) -> Path:
 
 Address = Annotated[str, BeforeValidator(check_address)]
 TcpAddress = Annotated[str, BeforeValidator(check_tcp_address)]
+Admin = Annotated[str, AfterValidator(check_admin)]
 AnyPath = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string"})]
 # names occur in targets (cluster/paris, bookinfo/ratings@paris) and in names of files
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=253)]
@@ -76,6 +80,11 @@ class Cluster(Strict):
     manifests: AnyPath | None = Field(default=None, description="a folder or a file of manifests, watched")
     kubeconfig: Kubeconfig | None = Field(default=None, description="a live API server")
     in_cluster: bool = Field(default=False, description="the API server of this pod")
+    trust_domain: str = Field(
+        default="",
+        pattern=r"^[a-z0-9._-]{0,255}$",
+        description="of its workloads' SPIFFE IDs; where any cluster has one, IDs of others count not",
+    )
 
     @property
     def live(self) -> bool:
@@ -128,6 +137,12 @@ class Config(Strict):
     )
     health: Health = Health()
     tls: Tls | None = None
+    admins: tuple[Admin, ...] = Field(
+        default=(),
+        strict=False,
+        description="who may change something through the admin API, besides the local user: "
+        "spiffe://…, system:serviceaccount:NAMESPACE:NAME@CLUSTER, user:COMMON_NAME",
+    )
     dangerously_allow_plaintext: bool = False
     dangerously_allow_loopback_endpoints: bool = False
     peers: tuple[Any, ...] = Field(default=(), strict=False, description="other replicas (not supported yet)")

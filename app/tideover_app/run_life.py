@@ -239,6 +239,7 @@ class Life:
         self.replica.note("configuration", waiting)
         self.world.configure(self.config)
         self.registrations.configure(self.config)
+        self.servers.identities.configure(self.config)
         message = f"{reason}: {'; '.join(said) or 'nothing changed'}"
         self.replica.journal.add(Kind.CONFIGURATION_APPLIED, "Configuration", message)
 

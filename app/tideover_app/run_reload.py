@@ -18,7 +18,7 @@ STILL_S = 0.1  # a part of a file is often valid YAML, and lacks a cluster
 STAYS = "the configuration before stays in use"
 # besides clusters and policies, which `Sources` and `PolicyWatch` exchange
 _MERGED = ("sameness",)
-_LIVE = ("clusters", "policies", *_MERGED)
+_LIVE = ("clusters", "policies", "admins", *_MERGED)
 
 
 def load(path: Path) -> Config:

@@ -12,9 +12,11 @@ from tideover_xds.cache import Cache
 from tideover_xds.server import XdsServer
 
 from .admin_server import AdminServer
+from .admin_writing import Gate
 from .config import LISTENERS, Config, ConfigError
 from .config_address import UNIX, is_loopback
 from .metrics import Metrics
+from .run_identity import Identities
 from .run_listen import bound, listen, listen_privately
 from .run_replica import RunningReplica
 
@@ -30,11 +32,14 @@ class Servers:
 
     def __init__(self, config: Config, replica: RunningReplica, cache: Cache, metrics: Metrics) -> None:
         self.tls = _tls(config)
-        self.xds = XdsServer(cache, replica.fleet, identifier=f"tideover/{replica.name}")
+        self.identities = Identities(config, replica)
+        self.xds = XdsServer(
+            cache, replica.fleet, identifier=f"tideover/{replica.name}", known=self.identities.known
+        )
         self._config = config
         self._replica = replica
         self._metrics = metrics
-        self._admin = AdminServer(replica)
+        self._admin = AdminServer(replica, Gate(self.identities.author, self.identities.admins))
         self._http_socket: socket.socket | None = None
         self._http_stop = _nothing
         self.addresses: dict[str, str] = {}

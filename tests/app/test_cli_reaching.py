@@ -13,9 +13,12 @@ from aiohttp import web
 
 from support.admin import FakeReplica, serving
 from support.certificates import Authority
+from tideover_app.admin_writing import Gate
 from tideover_app.cli.program import run
 from tideover_app.replica import Origin
 from tideover_core.guard import Held
+from tideover_identity.caller import Proof, TrustDomains
+from tideover_identity.callers_server import Callers
 from tideover_proto.admin.v1 import admin_pb2 as pb
 from tideover_proto.admin.v1 import admin_pb2_grpc
 
@@ -111,7 +114,9 @@ async def test_removals_are_accepted_on_the_unix_socket_and_not_over_plain_tcp(
         code = await asyncio.to_thread(run, ["cluster", "accept", "paris", "--server", address])
     out, err = capsys.readouterr()
     assert (code, out, replica.accepted) == (1, "", [])
-    assert "plain TCP may not: set `listen.admin: unix:/path`, or set `tls` with `clientCA`" in err
+    assert (
+        "nobody may who has not proven who they are: set `listen.admin: unix:/path`, or show a client" in err
+    )
     address = f"unix:{tmp_path}/a"
 
     async def accept(*arguments: str) -> tuple[int, str, str]:
@@ -127,20 +132,50 @@ async def test_removals_are_accepted_on_the_unix_socket_and_not_over_plain_tcp(
         assert (code, err) == (1, "tideover: there is no cluster 'pariss'; did you mean paris?\n")
 
 
-async def test_removals_are_accepted_with_a_client_certificate_in_its_name(replica: FakeReplica) -> None:
+@pytest.mark.parametrize(
+    ("name", "spiffe", "said"),
+    [
+        ("operator", "", ""),
+        ("", "spiffe://cluster.local/ns/ops/sa/deployer", ""),
+        ("somebody", "", "user:somebody may not: set `listen.admin: unix:/path`, or name it in `admins`"),
+        ("", "spiffe://cluster.local/ns/shop/sa/sidecar", "sa/sidecar may not"),
+        ("operator", "spiffe://cluster.local/ns/shop/sa/sidecar", "sa/sidecar may not"),
+        ("operator", "spiffe://cluster.local/ns/ops//sa/deployer", "proves nothing"),
+        ("operator", "https://ops", "is no SPIFFE ID"),
+        ("", "", "neither a SPIFFE ID nor a common name"),
+    ],
+)
+async def test_only_certificates_of_admins_accept_removals_in_their_name(
+    replica: FakeReplica, name: str, spiffe: str, said: str
+) -> None:
     authority = Authority()
-    ours, theirs = authority.issue("tideover"), authority.issue("operator")
+    ours = authority.issue("tideover")
+    theirs = authority.workload(*filter(None, [spiffe]), common_name=name)
+    admins = ["user:operator", "spiffe://cluster.local/ns/ops/sa/deployer"]
+
+    async def unasked(cluster: str, token: str) -> Proof:
+        raise AssertionError("nobody sends a token")
+
+    callers = Callers(unasked, TrustDomains())
+    gate = Gate(lambda context: callers.caller(context, lambda _: ()), lambda: admins)
     secure = grpc.ssl_server_credentials([(ours.key, ours.cert)], authority.pem, require_client_auth=True)
     replica.origin = {"paris": Origin("kubeconfig", "", HELD)}
     trust = grpc.ssl_channel_credentials(authority.pem, theirs.key, theirs.cert)
     options = [("grpc.ssl_target_name_override", "tideover.test")]
     async with (
-        serving(replica, credentials=secure) as address,
+        serving(replica, credentials=secure, gate=gate) as address,
         grpc.aio.secure_channel(address, trust, options) as channel,
     ):
         stub = admin_pb2_grpc.AdminStub(channel)
-        await stub.AcceptRemovals(pb.AcceptRemovalsRequest(cluster="paris"))
-    assert replica.accepted == [("paris", "operator")]
+        if not said:
+            await stub.AcceptRemovals(pb.AcceptRemovalsRequest(cluster="paris"))
+            assert replica.accepted == [("paris", spiffe or "user:operator")]
+            return
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.AcceptRemovals(pb.AcceptRemovalsRequest(cluster="paris"))
+    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert said in (refused.value.details() or "")
+    assert replica.accepted == []
 
 
 async def test_a_web_server_is_not_taken_for_a_hub_without_registrations(

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 from tideover_app.admin_server import AdminServer
+from tideover_app.admin_writing import Gate
 from tideover_app.health_view import HealthView
 from tideover_app.replica import Connected, Happening, Kind, Origin, Readiness, Watching
 from tideover_core.guard import Held
@@ -153,10 +154,13 @@ class FakeReplica:
 
 @asynccontextmanager
 async def serving(
-    replica: FakeReplica, address: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None
+    replica: FakeReplica,
+    address: str = "127.0.0.1:0",
+    credentials: grpc.ServerCredentials | None = None,
+    gate: Gate | None = None,
 ) -> AsyncIterator[str]:
     """The admin server of that replica; its address."""
-    server = AdminServer(replica)
+    server = AdminServer(replica, gate)
     port = server.add_port(address, credentials)
     await server.start()
     try:

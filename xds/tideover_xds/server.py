@@ -15,13 +15,14 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from tideover_wire.node import Client
 from tideover_wire.resource import TypeUrl
 from tideover_wire.stream import Stream, Variant
 
 from .border import Observer, Views
 from .resources.services import SERVICES
 from .server_options import ServerOptions
-from .server_stream import Context, ServedStream, Surroundings
+from .server_stream import Context, Known, ServedStream, Surroundings
 
 _Handler = Callable[[object, Context], Awaitable[None]]
 
@@ -29,6 +30,7 @@ _Handler = Callable[[object, Context], Awaitable[None]]
 class XdsServer:
     """Serves views to clients. `touch` after the views' world changed.
 
+    `known` says what a client has proved, in place of what it claims; without it claims count.
     `more` are services that share the port, such as load reports; whoever made them ends their streams.
     """
 
@@ -40,9 +42,10 @@ class XdsServer:
         identifier: str,
         options: ServerOptions | None = None,
         more: Iterable[grpc.GenericRpcHandler] = (),
+        known: Known | None = None,
     ) -> None:
         options = options or ServerOptions()
-        self._around = Surroundings(views, observer, options)
+        self._around = Surroundings(views, observer, options, known or _as_it_says)
         self._identifier = identifier
         self._numbers = count(1)
         self._streams: dict[int, ServedStream] = {}
@@ -133,3 +136,8 @@ class XdsServer:
                 reason = stream.overdue(now_s)
                 if reason:
                     stream.end(reason)
+
+
+async def _as_it_says(_context: object, client: Client) -> Client:
+    """Of a server that asks nobody for proof."""
+    return client

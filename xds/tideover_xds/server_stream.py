@@ -10,13 +10,14 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import grpc
 import structlog
 
 from tideover_wire.events import Event, Opened, Refused, Wants
+from tideover_wire.node import Client
 from tideover_wire.resource import View
 from tideover_wire.stream import Stream
 from tideover_wire.subscription import WILDCARD
@@ -29,6 +30,8 @@ _TURN_S = 0.01  # how long one stream may keep the event loop to itself
 _MOST_UNBUILT = 64  # subscriptions noted to be built in turns; who asks more often and does not read waits
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
+# what a client has proved by its connection and its call, instead of what its node claims
+Known = Callable[[Context, Client], Awaitable[Client]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Surroundings:
     views: Views
     observer: Observer
     options: ServerOptions
+    known: Known
 
 
 class ServedStream:
@@ -122,6 +126,8 @@ class ServedStream:
                     if self._view is not None:
                         self._around.observer.event(self._number, event)
                     return event
+                if isinstance(event, Opened):
+                    event = Opened(await self._around.known(self._context, event.client))  # noqa: PLW2901
                 self._take(event)
             self._wake()
 

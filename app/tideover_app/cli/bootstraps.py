@@ -6,12 +6,22 @@ import json
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
-from tideover_app.bootstrap import Bootstrap, Json, Tls, colliding, port_number, server_groups, tcp_port
+from tideover_app.bootstrap import (
+    Bootstrap,
+    Json,
+    Server,
+    Tls,
+    colliding,
+    port_number,
+    server_groups,
+    tcp_port,
+)
 from tideover_app.bootstrap_envoy import EnvoyOptions, envoy, secrets
 from tideover_app.bootstrap_grpc import grpc
 from tideover_core.model import Locality
@@ -20,6 +30,7 @@ from .failure import Code, Failure, wrong_use
 
 A = TypeVar("A")
 T = TypeVar("T")
+CALL_CREDENTIALS = "GRPC_EXPERIMENTAL_XDS_BOOTSTRAP_CALL_CREDS"
 commands = typer.Typer(help="Print a bootstrap for a client.", no_args_is_help=True)
 
 Cluster = Annotated[str, typer.Option("--cluster", help="The cluster that the client runs in.")]
@@ -38,6 +49,10 @@ Cert = Annotated[Path | None, typer.Option("--cert", help="TLS: the client's cer
 Key = Annotated[Path | None, typer.Option("--key", help="TLS: its private key.")]
 ServerName = Annotated[
     str, typer.Option("--server-name", help="TLS: a name in the servers' certificates; default: their hosts.")
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option("--token-file", help="A service account token for the audience tideover; read anew."),
 ]
 
 
@@ -63,6 +78,7 @@ def envoy_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how ty
     cert: Cert = None,
     key: Key = None,
     server_name: ServerName = "",
+    token_file: TokenFile = None,
     secrets_folder: Annotated[
         Path, typer.Option(help="TLS: where the files that Envoy reloads certificates by are written.")
     ] = Path("tideover-secrets"),
@@ -80,7 +96,7 @@ def envoy_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how ty
         http_port=_read(lambda n: port_number(str(n), "--http-port"), http_port),
         tcp_ports=_unique(_read(tcp_port, text) for text in tcp_ports or ()),
     )
-    wanted = _secured(wanted, ca, cert, key, server_name)
+    wanted = _with_token(_secured(wanted, ca, cert, key, server_name), token_file)
     if admin_port:
         _read(lambda n: port_number(str(n), "--admin-port"), admin_port)
     if collision := colliding(wanted, admin_port):
@@ -110,6 +126,7 @@ def grpc_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how typ
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Print a bootstrap for proxyless gRPC clients (GRPC_XDS_BOOTSTRAP)."""
     wanted = Bootstrap(
@@ -122,7 +139,12 @@ def grpc_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how typ
         locality=_read(Locality.parse, locality),
         labels=_labels(label or ()),
     )
-    made = _read(grpc, _secured(wanted, ca, cert, key, ""))
+    wanted = _with_token(_secured(wanted, ca, cert, key, ""), token_file)
+    if wanted.token_file:
+        if wanted.tls is None:
+            raise wrong_use("--token-file needs --ca: gRPC sends no token without TLS")
+        _say(f"set {CALL_CREDENTIALS}=true for the client, or gRPC sends no token")
+    made = _read(grpc, wanted)
     _remark_unplaced(wanted)
     _print(made)
 
@@ -186,6 +208,22 @@ def _secured(
     names = (server_name,) if server_name else tuple(one.host for group in wanted.servers for one in group)
     tls = Tls(_absolute(ca), _absolute(cert), _absolute(key), tuple(dict.fromkeys(names)))
     return replace(wanted, tls=tls)
+
+
+def _with_token(wanted: Bootstrap, token_file: Path | None) -> Bootstrap:
+    """The bootstrap of a client that sends a token; in plain text never past its own machine."""
+    if token_file is None:
+        return wanted
+    path = _absolute(token_file)
+    if any(one in path for one in "():%"):
+        raise wrong_use(f"--token-file: Envoy cannot name {path}; use a path without ( ) : %")
+    if wanted.tls is None and not all(_is_here(one) for group in wanted.servers for one in group):
+        raise wrong_use("--token-file needs --ca: a token must not cross the network unencrypted")
+    return replace(wanted, token_file=path)
+
+
+def _is_here(server: Server) -> bool:
+    return server.is_address and ip_address(server.host).is_loopback
 
 
 def _absolute(path: Path | None) -> str:

@@ -46,7 +46,7 @@ def connected(server: str) -> Iterator[AdminStub]:
     channel = _channel(server)
     try:
         with channel:
-            yield AdminStub(channel)
+            yield AdminStub(_with_token(channel, server))
     except grpc.RpcError as error:
         raise failure(error, server) from None
 
@@ -104,6 +104,24 @@ def _channel(server: str) -> grpc.Channel:
     name = os.environ.get("TIDEOVER_SERVER_NAME", "")
     options = [*_OPTIONS, ("grpc.ssl_target_name_override", name)] if name else _OPTIONS
     return grpc.secure_channel(server, grpc.ssl_channel_credentials(ca, key, cert), options=options)
+
+
+def _with_token(channel: grpc.Channel, server: str) -> grpc.Channel:
+    """The channel, sending the token in TIDEOVER_TOKEN_FILE with each call, when there is one."""
+    token = _read(os.environ.get("TIDEOVER_TOKEN_FILE", ""))
+    if token is None:
+        return channel
+    import grpc
+
+    from tideover_app.config_address import is_loopback
+
+    from .token_client import SendsToken
+
+    if not is_loopback(server) and not os.environ.get("TIDEOVER_CA"):
+        raise wrong_use(
+            "TIDEOVER_TOKEN_FILE needs TIDEOVER_CA: a token must not cross the network in plain text"
+        )
+    return grpc.intercept_channel(channel, SendsToken(token.decode("latin-1").strip()))
 
 
 def _read(path: str) -> bytes | None:

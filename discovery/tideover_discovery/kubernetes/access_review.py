@@ -44,6 +44,7 @@ def needs(registrations: str = "") -> tuple[Need, ...]:
     """All that is read of a cluster; `registrations`: of the hub, the namespace of the Secrets too."""
     resources = [(one.group, one.plural, one.required) for one in followed()]
     found = [Need(verb, *resource) for resource in dict.fromkeys(resources) for verb in _READING]
+    found.append(Need("create", "authentication.k8s.io", "tokenreviews", required=False))
     if registrations:
         found += [Need(verb, "", "secrets", required=True, namespace=registrations) for verb in _READING]
     return tuple(found)

@@ -150,6 +150,7 @@ def _reading() -> list[Object]:
         _rule("networking.istio.io", ["destinationrules"], _READ),
         _rule("tideover.dev", ["failoverpolicies", "trafficorders"], _READ),
         _rule("multicluster.x-k8s.io", ["serviceexports", "serviceimports"], _READ),
+        _rule("authentication.k8s.io", ["tokenreviews"], ["create"]),
     ]
 
 

@@ -2,6 +2,8 @@
 
 judge.take(signal, now_s)              as signals come
 judge.judge(world, now_s)              after signals, changes of the world, and at `next_s()`
+
+Which signal counts when is the table `RULES` (`rules.py`).
 """
 
 from __future__ import annotations
@@ -9,60 +11,273 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tideover_core.difference import differing
 from tideover_core.model import Locality, ServiceKey
+from tideover_core.policy import ActiveCheck
 from tideover_core.steering import Site, Steering
-from tideover_core.world import World
+from tideover_core.world import Service, World
 
-from .signals import Signal
-from .verdict import Alarm, Silence, Verdict
+from .ledger import Evidence, Ledger
+from .places import Places
+from .port import Port
+from .rules import RULES
+from .shown import verdict_of
+from .signals import Checked, Report, Signal
+from .standing import Standing, restored
+from .verdict import Alarm, Silence, State, Verdict
+
+__all__ = ["RULES", "Judge", "Load"]
 
 Load = tuple[ServiceKey, int, Locality, Site]  # service port, source place, destination
+PACE_S = 0.1  # one port is judged at most so often, and less often the more there is to read
+LATER_S = 1.0  # for what is no reason to hurry
+CELLS_PER_S = 50_000
+SILENT_S = 10.0  # no report for so long, or for three intervals: nobody is heard
+MAX_SAVED = 100_000
+_SEVERITY = {State.DOWN: 0, State.HOLDING: 1, State.RAMPING: 2, State.SUSPECT: 3, State.HEALTHY: 4}
 
 
 class Judge:
     """Mutable inside, for speed; what it gives out is frozen, and equal parts keep their identity."""
 
     def __init__(self) -> None:
+        self._world: World | None = None
+        self._ports: dict[ServiceKey, dict[int, Port]] = {}
+        self._names: dict[str, Port] = {}
+        self._of: dict[int, Port] = {}  # by id of the evidence
+        self._ledger = Ledger(self._evidence, self._hurry)
         self._steering: Mapping[ServiceKey, Steering] = {}
+        self._due_s: dict[Port, float] = {}
+        self._judged_s: dict[Port, float] = {}
+        self._now_s = float("-inf")
+        self._skew_s = 0.0
+        self._last_check_s: float | None = None
+        self._to_restore: dict[tuple[str, int], list[Standing]] = {}
+        self._saved: dict[str, Any] = {"version": 1, "at_s": 0.0, "subjects": []}
 
     def take(self, signal: Signal, now_s: float) -> None:
         """Note what somebody saw. What is absurd or of no service that is known is dropped and counted."""
+        now_s = self._steady(now_s)
+        if isinstance(signal, Report):
+            self._ledger.report(signal, now_s)
+        elif isinstance(signal, Checked):
+            self._check(signal, now_s)
+        else:
+            self._ledger.members(signal, now_s)
 
     def judge(self, world: World, now_s: float) -> Mapping[ServiceKey, Steering]:
         """The steering of all services that have any; the same object while nothing changed.
 
         Freeze orders in `world.orders` are honoured: what they hold keeps what it has.
         """
+        now_s = self._steady(now_s)
+        touched = self._update(world, now_s)
+        last_s = self._ledger.last_report_s
+        blind = last_s is None or now_s > last_s + max(SILENT_S, 3 * self._ledger.interval_s)
+        changed = False
+        for port in [port for port, due_s in self._due_s.items() if due_s <= now_s]:
+            del self._due_s[port]
+            self._judged_s[port] = now_s
+            changed |= bool(port.standings)
+            if port.judge(now_s, blind):
+                touched.add(port.places.service)
+            if (due_s := port.next_s(now_s)) is not None:
+                self._due(port, due_s)
+        if touched:
+            self._steer(touched)
+        if changed or touched:
+            self._save(now_s)
         return self._steering
 
     def next_s(self) -> float | None:
         """When to judge again if no signal comes; None: only then."""
-        return None
+        return min(self._due_s.values()) - self._skew_s if self._due_s else None
 
     def doubted(self) -> frozenset[str]:
         """Wire names for which reporters should report by endpoint now."""
-        return frozenset()
+        return frozenset(
+            name
+            for port in self._each()
+            if port.doubted_until_s > self._now_s
+            for name in port.evidence.names
+        )
 
     def verdicts(self, now_s: float) -> Sequence[Verdict]:
         """All subjects that are not simply healthy, worst first."""
-        return ()
+        found = [
+            verdict_of(port, standing, self._skew_s)
+            for port in self._each()
+            for standing in port.standings.values()
+            if standing.state is not State.HEALTHY
+        ]
+        return sorted(found, key=lambda one: (_SEVERITY[one.state], one.service, one.port, str(one.subject)))
 
     def alarms(self) -> Sequence[Alarm]:
         """Services of which everything looks sick, so that nothing is moved."""
-        return ()
+        return [
+            Alarm(port.places.service, port.places.port, port.alarm, port.alarm_since_s - self._skew_s)
+            for port in self._each()
+            if port.alarm
+        ]
 
     def heard(self) -> Silence:
         """How well the fleet is heard."""
-        return Silence()
+        return Silence(
+            len(self._ledger.reporters),
+            self._ledger.last_report_s,
+            self._last_check_s,
+            dict(self._ledger.dropped),
+        )
 
     def loads(self, now_s: float) -> Mapping[Load, float]:
-        """Requests per second by service port, source place (region and zone) and destination."""
-        return {}
+        """Requests per second by service port, source place (region and zone) and destination.
+
+        Where clusters share a locality, its calls are split by their ready endpoints.
+        """
+        now_s += self._skew_s
+        found: dict[Load, float] = {}
+        for port in self._each():
+            ready = port.places.ready
+            for locality, cells in port.evidence.cells.items():
+                sites = port.places.sites_of.get(locality, ())
+                total = sum(ready.get(site, 0) for site in sites)
+                for cell in cells:
+                    stale_s = now_s - max(SILENT_S, 2.5 * cell.interval_s)
+                    if not cell.rate or cell.reporter.heard_s < stale_s or cell.at_s < stale_s:
+                        continue
+                    for site in sites:
+                        part = ready[site] / total if total else 1 / len(sites)
+                        key = (port.places.service, port.places.port, cell.reporter.source, site)
+                        found[key] = found.get(key, 0.0) + cell.rate * part
+        return found
 
     def saved(self) -> dict[str, Any]:
         """What must survive a restart: JSON-able, versioned. Time until `restore` does not count."""
-        return {"version": 1, "subjects": []}
+        return self._saved
 
     def restore(self, saved: dict[str, Any], now_s: float) -> str:
         """Take back what was saved; "" or why it was refused (then nothing of it counts)."""
+        now_s = self._steady(now_s)
+        try:
+            if saved["version"] != 1:
+                return f"version {saved['version']!r} of the verdicts is not known"
+            later_s = now_s - float(saved["at_s"])
+            found: dict[tuple[str, int], list[Standing]] = {}
+            for one in saved["subjects"][:MAX_SAVED]:
+                key = (str(one["service"]), int(one["port"]))
+                found.setdefault(key, []).append(restored(one, later_s))
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+            return f"the verdicts cannot be read: {type(error).__name__} {error}"
+        self._to_restore, self._saved = found, saved
         return ""
+
+    # -- inside
+
+    def _steady(self, now_s: float) -> float:
+        """A clock that is set back goes on from where it was."""
+        if now_s + self._skew_s < self._now_s:
+            self._skew_s = self._now_s - now_s
+        self._now_s = now_s + self._skew_s
+        return self._now_s
+
+    def _each(self) -> list[Port]:
+        return [port for ports in self._ports.values() for port in ports.values()]
+
+    def _evidence(self, name: str) -> Evidence | None:
+        port = self._names.get(name) or self._names.get(name.partition("#")[0])
+        return port.evidence if port is not None else None
+
+    def _hurry(self, evidence: Evidence, at_once: bool) -> None:
+        port = self._of.get(id(evidence))
+        if port is not None:
+            self._due(port, self._now_s if at_once or port.standings else self._now_s + LATER_S)
+
+    def _due(self, port: Port, due_s: float) -> None:
+        cells = sum(map(len, port.evidence.cells.values()))
+        due_s = max(due_s, self._judged_s.get(port, float("-inf")) + PACE_S + cells / CELLS_PER_S)
+        if due_s < self._due_s.get(port, float("inf")):
+            self._due_s[port] = due_s
+
+    def _check(self, checked: Checked, now_s: float) -> None:
+        port = self._names.get(checked.name.partition("#")[0])
+        end = port.places.end(checked.address) if port is not None else None
+        if port is None or end is None:
+            self._ledger.dropped["name" if port is None else "address"] += 1
+            return
+        self._last_check_s = now_s
+        if port.checks.take(checked, end, port.places.check or ActiveCheck(), now_s):
+            self._due(port, now_s)
+
+    def _update(self, world: World, now_s: float) -> set[ServiceKey]:
+        """Read what changed in the world. Services whose steering may have changed by that."""
+        before, self._world = self._world, world
+        if world is before:
+            return set()
+        old = before.services if before is not None else {}
+        same_policies = before is not None and (
+            world.destination_rules is before.destination_rules
+            and world.failover_policies is before.failover_policies
+            and world.root_namespace == before.root_namespace
+        )
+        changed = differing(old, world.services) if same_policies else old.keys() | world.services.keys()
+        for key in changed:
+            self._read(key, world.services.get(key), world, now_s)
+        if before is None or world.orders is not before.orders or changed:
+            for port in self._each():
+                port.places.hear(world.orders)
+                if port.standings:
+                    self._due(port, now_s)
+        return {key for key in changed if key in self._steering and key not in world.services}
+
+    def _read(self, key: ServiceKey, service: Service | None, world: World, now_s: float) -> None:
+        ports = self._ports.setdefault(key, {})
+        numbers = {port.number for port in service.ports} if service is not None else set()
+        for number in ports.keys() - numbers:
+            self._drop(ports.pop(number))
+        for number in sorted(numbers):
+            port = ports.get(number)
+            if port is None:
+                port = ports[number] = Port(Places(key, number))
+                self._names[f"{key}:{number}"] = port
+                self._of[id(port.evidence)] = port
+            assert service is not None
+            port.places.update(service, world)
+            for standing in self._to_restore.pop((str(key), number), ()):
+                port.standings[standing.subject] = standing
+            port.updated(world.complete, now_s)
+            if port.standings:
+                self._due(port, now_s)
+        if not ports:
+            del self._ports[key]
+
+    def _drop(self, port: Port) -> None:
+        port.evidence.gone = True
+        self._names.pop(f"{port.places.service}:{port.places.port}", None)
+        self._of.pop(id(port.evidence), None)
+        self._due_s.pop(port, None)
+        self._judged_s.pop(port, None)
+
+    def _steer(self, touched: set[ServiceKey]) -> None:
+        steering = dict(self._steering)
+        for key in touched:
+            found = {
+                number: port.steering
+                for number, port in self._ports.get(key, {}).items()
+                if port.steering is not None
+            }
+            if found:
+                steering[key] = found
+            else:
+                steering.pop(key, None)
+        if steering != self._steering:
+            self._steering = steering
+
+    def _save(self, now_s: float) -> None:
+        subjects = [
+            {"service": str(port.places.service), "port": port.places.port, **standing.saved()}
+            for port in self._each()
+            for standing in port.standings.values()
+            if standing.moved or standing.ramp.relapses or standing.ramp.since_s > float("-inf")
+        ]
+        if subjects != self._saved["subjects"]:
+            self._saved = {"version": 1, "at_s": now_s, "subjects": subjects}

@@ -1,0 +1,338 @@
+"""Judging one service port: its endpoints, its sites and pairs of places, within the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from tideover_core.budget import refuses_endpoints, refuses_site
+from tideover_core.model import Locality
+from tideover_core.policy import ActiveCheck
+from tideover_core.steering import PortSteering, Site
+
+from .checkups import Checkups
+from .ledger import Cell, Evidence
+from .places import Places
+from .rules import SILENCE, Finding, Look, Opinion, examine
+from .standing import Standing, memory_s, outcome_of
+from .verdict import Kind, State, Subject
+
+CHANGE_EVERY_S = 0.5  # one service's steering changes at most so often
+LOOK_EVERY_S = 0.25  # while something is suspect; a fourth of that often while it is on its way back
+NEW_AFTER_S = 60.0  # a place that was not there, or had nothing ready, for so long starts in steps
+DOUBT_PERCENT = 2.0  # of errors: from here on it is asked which endpoints they come from
+DOUBT_WINDOWS = 2.0
+_UNMOVED = Standing(Subject(Kind.SITE, Site("", Locality())), 0.0)
+
+
+class Pass(NamedTuple):
+    """One look at the port."""
+
+    now_s: float
+    blind: bool  # nobody is heard
+    may_change: bool
+    findings: dict[Site, Finding]  # of sites that get all their traffic
+
+
+class Port:
+    """One service port. `judge` says whether its steering has changed."""
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.evidence = Evidence(places)
+        self.checks = Checkups()
+        self.standings: dict[Subject, Standing] = {}
+        self.steering: PortSteering | None = None
+        self.alarm, self.alarm_since_s = "", 0.0
+        self.doubted_until_s = float("-inf")
+        self._changed_s = float("-inf")
+        self._present: set[Site] = set()
+        self._left_s: dict[Site, float] = {}
+        self._first_s: float | None = None
+        self._complete = False
+
+    def updated(self, complete: bool, now_s: float) -> None:
+        """After its places changed: new ones start in steps, and what is no more is forgotten."""
+        self.evidence.update()
+        ready = {site for site, count in self.places.ready.items() if count}
+        settled = self._complete and self._first_s is not None and now_s >= self._first_s + NEW_AFTER_S
+        for site in ready - self._present:
+            away_s = now_s - self._left_s.pop(site, float("-inf"))
+            subject = Subject(Kind.SITE, site)
+            if settled and away_s >= NEW_AFTER_S and self._present & ready and subject not in self.standings:
+                standing = self.standings[subject] = Standing(subject, now_s)
+                standing.begin(self.places.failback, "a new place, or one that was away for long", now_s)
+        self._left_s |= dict.fromkeys(self._present - ready, now_s)
+        if len(self._left_s) > 1000:
+            self._left_s.clear()
+        self._present, self._complete = ready, complete
+        if self._first_s is None and ready:
+            self._first_s = now_s
+        self.checks.keep(
+            {end.key for ends in self.places.ends().values() for end in ends} if self._checked else set()
+        )
+
+    @property
+    def _checked(self) -> bool:
+        return self.places.check is not None
+
+    def judge(self, now_s: float, blind: bool) -> bool:
+        """Look at everything about this port once."""
+        for subject in [one for one in self.standings if not self.places.has(one)]:
+            del self.standings[subject]
+        look = Pass(now_s, blind, now_s >= self._changed_s + CHANGE_EVERY_S, {})
+        too_many = self._endpoints(look)
+        for site in self.places.ready:
+            self._site(site, too_many.get(site), look)
+        self._carry_out(look)
+        self.evidence.noise = 0
+        for subject, standing in list(self.standings.items()):
+            if standing.forgettable(self.places.failback, now_s):
+                del self.standings[subject]
+        return self._steered(now_s)
+
+    def next_s(self, now_s: float) -> float | None:
+        """When to look again without new signals; None: only then."""
+        due: list[float] = []
+        failback = self.places.failback
+        for standing in self.standings.values():
+            if standing.moved:
+                on_s = standing.due_s(failback)
+                due.append(min(now_s + 4 * LOOK_EVERY_S, max(on_s, now_s + 0.05) if on_s else now_s + 60))
+            elif standing.state is State.SUSPECT:
+                due.append(now_s + min(LOOK_EVERY_S, 0.05 * self.places.health.window_s + 0.001))
+            else:
+                due.append(standing.ramp.since_s + memory_s(failback, standing.ramp) + 0.001)
+        if self.doubted_until_s > now_s:
+            due.append(self.doubted_until_s)
+        return max(now_s + 0.01, min(due)) if due else None
+
+    # -- looking
+
+    def _look(self, subject: Subject, cells: Iterable[Cell], look: Pass, since_s: float) -> Look:
+        places, check = self.places, self.places.check or ActiveCheck()
+        of = subject.endpoint if subject.endpoint is not None else subject.source
+        wanted = places.health.min_requests
+        if subject.kind is Kind.ENDPOINT:
+            wanted = min(wanted, max(5, wanted // 4))  # its part of the calls
+        return Look(
+            cells,
+            places.health,
+            look.now_s,
+            since_s,
+            self.checks.says(subject.site, check, look.now_s, of),
+            places.http,
+            wanted,
+        )
+
+    def _site(self, site: Site, too_many: Finding | None, look: Pass) -> None:
+        """A site: for everyone, or only for the clients of some places (gray failure)."""
+        subject = Subject(Kind.SITE, site)
+        standing = self.standings.get(subject, _UNMOVED)
+        cells = list(self.evidence.of(site))
+        if standing.moved:
+            self._on_its_way(standing, cells, too_many, look)
+            return
+        by_source: dict[Locality, list[Cell]] = {}
+        for cell in cells:
+            by_source.setdefault(cell.reporter.source, []).append(cell)
+        apart = {source for source in by_source if self._pair(source, site).moved}
+        rest = [cell for cell in cells if cell.reporter.source not in apart] if apart else cells
+        seen = self._look(subject, rest, look, standing.ramp.since_s)
+        finding = too_many or examine(seen)
+        self._doubt(seen, look)
+        bad: Mapping[Locality, Finding] = {}
+        if finding.votes.failed and len(by_source) > 1 and too_many is None:
+            finding, bad = self._by_source(site, finding, by_source, look)
+        if apart and finding.opinion is Opinion.FEW:
+            # with those who were moved away from it, that is everybody
+            finding = finding._replace(opinion=Opinion.BAD, rule="sources")
+        look.findings[site] = finding
+        self._settle(subject, finding, look)
+        suspects = {one.source for one in self.standings if one.kind is Kind.PAIR and one.site == site}
+        for source in sorted({*bad, *(source for source in suspects if source is not None)}):
+            pair = Subject(Kind.PAIR, site, source)
+            own = by_source.get(source, [])
+            if self._pair(source, site).moved:
+                self._on_its_way(self.standings[pair], own, None, look)
+            else:
+                self._settle(pair, bad.get(source, SILENCE), look)
+
+    def _by_source(
+        self, site: Site, finding: Finding, by_source: Mapping[Locality, list[Cell]], look: Pass
+    ) -> tuple[Finding, Mapping[Locality, Finding]]:
+        """Whether only some places see it bad: then what those see, and the site itself is not judged."""
+        bad: dict[Locality, Finding] = {}
+        well: list[Locality] = []
+        for source, cells in by_source.items():
+            pair = self._pair(source, site)
+            if pair.moved:
+                continue
+            found = examine(self._look(Subject(Kind.PAIR, site, source), cells, look, pair.ramp.since_s))
+            if found.opinion is Opinion.BAD:
+                bad[source] = found
+            elif found.opinion is Opinion.WELL and self._well_lately(site, source, cells, finding, look):
+                well.append(source)
+        if not bad or (finding.opinion is Opinion.BAD and not well):
+            return finding, {}
+        if finding.opinion is Opinion.BAD:
+            cause = f"only some places see errors; {', '.join(map(str, well))} see it well"
+            finding = finding._replace(opinion=Opinion.WELL, rule="sources", cause=cause)
+        return finding, bad
+
+    def _well_lately(
+        self, site: Site, source: Locality, cells: list[Cell], finding: Finding, look: Pass
+    ) -> bool:
+        """What is well must have been seen at the same time as what is bad, not before."""
+        slack_s = max((cell.interval_s for cell in cells), default=0.0)
+        since_s = look.now_s - finding.horizon_s - slack_s
+        seen = self._look(Subject(Kind.PAIR, site, source), cells, look, since_s)
+        return seen.all.voters > 0 and seen.all.high < seen.well_below
+
+    def _endpoints(self, look: Pass) -> Mapping[Site, Finding]:
+        """Settle endpoints that somebody saw fail. Sites of which too many are bad to be emptied alone."""
+        keys = set(self.evidence.of_end)
+        if self.places.check is not None:
+            keys |= set(self.checks.failing(self.places.check, look.now_s))
+        keys |= {one.endpoint for one in self.standings if one.endpoint is not None}
+        bad: dict[Site, list[Standing]] = {}
+        for key in sorted(keys):
+            site = self.places.located(key)
+            if site is None:
+                continue
+            of_site = self.standings.get(Subject(Kind.SITE, site), _UNMOVED)
+            if of_site.moved and not of_site.ramp.percent:
+                continue
+            subject = Subject(Kind.ENDPOINT, site, None, key)
+            cells = [
+                cell
+                for cell in self.evidence.of_end.get(key, ())
+                if self._pair(cell.reporter.source, site).state is State.HEALTHY
+            ]
+            standing = self.standings.get(subject, _UNMOVED)
+            if standing.moved:
+                self._on_its_way(standing, cells, None, look)
+            else:
+                since_s = max(standing.ramp.since_s, of_site.ramp.since_s)
+                self._settle(subject, examine(self._look(subject, cells, look, since_s)), look)
+            standing = self.standings.get(subject, _UNMOVED)
+            if standing.moved or standing.confirmed(self.places.health.window_s, look.now_s):
+                bad.setdefault(site, []).append(standing)
+        return {
+            site: self._too_many(found, why)
+            for site, found in bad.items()
+            if any(not one.moved for one in found)
+            and (
+                why := refuses_endpoints(self.places.ready[site], len(found), self.places.max_drained_percent)
+            )
+        }
+
+    def _too_many(self, bad: list[Standing], why: str) -> Finding:
+        worst = max(bad, key=lambda one: one.finding.votes.calls).finding
+        for one in bad:
+            one.blocked = one.blocked or ("" if one.moved else why)
+        return Finding(Opinion.BAD, "endpoints", why, worst.votes)
+
+    def _pair(self, source: Locality, site: Site) -> Standing:
+        return self.standings.get(Subject(Kind.PAIR, site, source), _UNMOVED)
+
+    def _doubt(self, seen: Look, look: Pass) -> None:
+        found = seen.all
+        several = found.failed >= 3 and found.failing >= min(2, found.voters)
+        if several and 100.0 * found.failed >= DOUBT_PERCENT * found.calls:
+            self.doubted_until_s = look.now_s + DOUBT_WINDOWS * self.places.health.window_s
+
+    # -- acting
+
+    def _settle(self, subject: Subject, finding: Finding, look: Pass) -> None:
+        standing = self.standings.get(subject)
+        if standing is None:
+            if finding.opinion not in (Opinion.BAD, Opinion.FEW):
+                return
+            standing = self.standings[subject] = Standing(subject, look.now_s)
+        standing.settle(finding, look.now_s)
+        if finding.rule == "endpoints":  # each of them was confirmed
+            standing.bad_since_s = float("-inf")
+
+    def _on_its_way(
+        self, standing: Standing, cells: Iterable[Cell], too_many: Finding | None, look: Pass
+    ) -> None:
+        standing.blocked = self.places.freezer(standing.subject)
+        seen = self._look(standing.subject, cells, look, standing.ramp.since_s)
+        standing.finding = too_many or examine(seen)
+        others = [one.votes.low for site, one in look.findings.items() if site != standing.subject.site]
+        outcome = outcome_of(
+            seen, standing.finding, self.places.failback, min(others, default=0.0), look.blind
+        )
+        if standing.blocked:
+            standing.outcome = outcome
+        elif look.may_change and standing.advance(self.places.failback, outcome, look.now_s):
+            self._changed_s = look.now_s
+
+    def _carry_out(self, look: Pass) -> None:
+        """Empty what was bad for long enough, the worst first, as far as the budget goes."""
+        window_s, alarm = self.places.health.window_s, ""
+        confirmed = [
+            one for one in self.standings.values() if not one.moved and one.confirmed(window_s, look.now_s)
+        ]
+        usable = self.places.usable() if confirmed else set()
+        for standing in sorted(confirmed, key=lambda one: (-one.finding.votes.low, str(one.subject))):
+            why = self._refusal(standing, usable, look)
+            standing.blocked = standing.blocked or why
+            if standing.subject.kind is not Kind.ENDPOINT and why.startswith("everything"):
+                alarm = why
+            if not standing.blocked and look.may_change:
+                standing.empty(self.places.failback, look.now_s)
+                self._changed_s = look.now_s
+        if alarm and not self.alarm:
+            self.alarm_since_s = look.now_s
+        self.alarm = alarm
+
+    def _refusal(self, standing: Standing, usable: set[Site], look: Pass) -> str:
+        subject = standing.subject
+        if frozen := self.places.freezer(subject):
+            return f"frozen by {frozen}"
+        if subject.site not in usable:
+            return "no traffic is meant to go there"
+        if subject.kind is Kind.ENDPOINT:
+            whole = self.standings.get(Subject(Kind.SITE, subject.site), _UNMOVED)
+            if whole.moved or whole.bad_since_s is not None:
+                return "its whole place is judged"
+            return ""  # their number is looked at in `_endpoints`
+        emptied = {site for site in usable if self._is_moved(site, subject.source)}
+        well = [site for site in usable - emptied - {subject.site} if self._looks_well(site, look)]
+        return refuses_site(len(usable), len(emptied), len(well), self.places.max_drained_percent)
+
+    def _is_moved(self, site: Site, source: Locality | None) -> bool:
+        """Whether a site gets less than its share, from clients of that place or from anyone."""
+        if self.standings.get(Subject(Kind.SITE, site), _UNMOVED).moved:
+            return True
+        return source is not None and self._pair(source, site).moved
+
+    def _looks_well(self, site: Site, look: Pass) -> bool:
+        """Whether a site may take what another loses. Few who say it is bad do not count, in either way."""
+        finding, health = look.findings.get(site, SILENCE), self.places.health
+        if finding.opinion is Opinion.UNCLEAR:
+            half = health.unhealthy_above_error_percent / 2
+            return finding.votes.high <= max(half, health.healthy_below_error_percent)
+        return finding.opinion is not Opinion.BAD
+
+    def _steered(self, now_s: float) -> bool:
+        """Bring the steering up to date; whether it is another."""
+        moved = [standing for _, standing in sorted(self.standings.items(), key=_name) if standing.moved]
+        found = PortSteering(
+            endpoints={s.subject.endpoint: s.admission for s in moved if s.subject.endpoint is not None},
+            sites={s.subject.site: s.admission for s in moved if s.subject.kind is Kind.SITE},
+            pairs={
+                (s.subject.source, s.subject.site): s.admission for s in moved if s.subject.source is not None
+            },
+        )
+        steering = found if moved else None
+        if steering == self.steering:
+            return False
+        self.steering = steering
+        return True
+
+
+def _name(one: tuple[Subject, Standing]) -> str:
+    return str(one[0])

@@ -149,6 +149,22 @@ def test_a_family_that_does_not_exist_is_like_none() -> None:
     assert [e.address for e in endpoints(found)] == ["10.0.0.1"]
 
 
+@pytest.mark.parametrize("said", ["NaN", "inf", "1e9", "-1", "0", "0.0", "1 ", "²", "1.2345", "9" * 4000])
+def test_a_capacity_without_sense_does_not_count(said: str) -> None:
+    annotated = pod("p1", annotations={"tideover.dev/capacity": said})
+    found = facts(service("ratings"), endpoint_slice("ratings", [Place("10.0.0.1", pod="p1")]), annotated)
+    assert endpoints(found)[0].capacity == 0
+    assert "tideover.dev/capacity" in found.problems[0].message
+    assert found.problems[0].consequence == "what the policy says counts"
+
+
+def test_a_pod_says_what_it_carries() -> None:
+    annotated = pod("p1", annotations={"tideover.dev/capacity": "12.5"})
+    found = facts(service("ratings"), endpoint_slice("ratings", [Place("10.0.0.1", pod="p1")]), annotated)
+    assert endpoints(found)[0].capacity == 12.5
+    assert found.problems == ()
+
+
 @pytest.mark.parametrize("weight", ["NaN", "1e3", "0x10", "1 ", "+1", "²", "-0", "9" * 4000])
 def test_weights_without_sense_count_as_one(weight: str) -> None:
     annotated = pod("p1", annotations={"tideover.dev/weight": weight})

@@ -1,0 +1,108 @@
+"""Envoy's metrics service: members and latencies of our clusters, out of the statistics that are sent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from envoy.config.core.v3.base_pb2 import Node
+from google.protobuf.message import DecodeError
+
+from tideover_core.names import parse_wire_name
+from tideover_proto.metrics.v1 import metrics_pb2
+from tideover_wire.node import Client, read_node
+
+SERVICE, METHOD = "envoy.service.metrics.v3.MetricsService", "StreamMetrics"
+MOST_FAMILIES = 50_000  # of one message: some ten for each of 5,000 clusters
+MOST_ZONES = 64  # of one cluster
+QUANTILE = 0.99
+_GAUGES = {
+    "membership_total": "total",
+    "membership_healthy": "healthy",
+    "outlier_detection.ejections_active": "ejected",
+}
+_LATENCY = ".upstream_rq_time"
+
+
+@dataclass(slots=True)
+class Cluster:
+    """What one message says of one cluster. `latency_ms` by the zone of the destination."""
+
+    total: int = -1
+    healthy: int = -1
+    ejected: int = 0
+    latency_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def known(self) -> bool:
+        """Whether its members were said, sensibly."""
+        return 0 <= self.healthy <= self.total and self.ejected >= 0
+
+
+def hello(raw: bytes) -> Client | None:
+    """Who sends, which only the first message of a stream says. ValueError when it is no message."""
+    message = _parse(raw)
+    if not message.HasField("identifier"):
+        return None
+    try:
+        return read_node(Node.FromString(message.identifier.node))
+    except DecodeError as error:
+        raise ValueError(f"not a node: {error}") from error
+
+
+def clusters(raw: bytes, zone: str) -> dict[str, Cluster]:
+    """Wire name -> what is said of it, by an Envoy of this zone. ValueError when it is no message."""
+    found: dict[str, Cluster] = {}
+    foreign: set[str] = set()
+    for family in islice(_parse(raw).envoy_metrics, MOST_FAMILIES):
+        kind, _, rest = family.name.partition(".")
+        name, _, statistic = rest.partition(".")
+        if kind != "cluster" or not statistic or name in foreign:
+            continue
+        cluster = found.get(name)
+        if cluster is None:
+            if parse_wire_name(name) is None:
+                foreign.add(name)
+                continue
+            cluster = found[name] = Cluster()
+        _take(cluster, statistic, family.metric, zone)
+    return {name: cluster for name, cluster in found.items() if cluster.known}
+
+
+def _take(cluster: Cluster, statistic: str, metrics: Iterable[Any], zone: str) -> None:
+    gauge = _GAUGES.get(statistic)
+    if gauge is not None:
+        for metric in islice(metrics, 1):
+            value = metric.gauge.value
+            # NaN and what no cluster has is as good as nothing said
+            setattr(cluster, gauge, int(value) if 0 <= value < 1e9 else -1)
+        return
+    prefix = f"zone.{zone}."
+    # a zone may have dots in its name: the client's own is known, what is left is the destination's
+    if zone and statistic.startswith(prefix) and statistic.endswith(_LATENCY):
+        destination = statistic[len(prefix) : -len(_LATENCY)]
+        if destination and len(cluster.latency_ms) < MOST_ZONES:
+            for metric in islice(metrics, 1):
+                value = _quantile(metric.summary)
+                if value is not None:
+                    cluster.latency_ms[destination] = value
+
+
+def _quantile(summary: Any) -> float | None:
+    """The quantile that counts, of what was answered since the last message; None without an answer."""
+    if not summary.sample_count:
+        return None
+    for one in islice(summary.quantile, 32):
+        if math.isclose(one.quantile, QUANTILE) and 0 <= one.value < math.inf:
+            return float(one.value)
+    return None
+
+
+def _parse(raw: bytes) -> Any:
+    try:
+        return metrics_pb2.StreamMetrics.FromString(raw)
+    except DecodeError as error:
+        raise ValueError(f"not a message of the metrics service: {error}") from error

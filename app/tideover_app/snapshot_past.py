@@ -15,7 +15,7 @@ import msgspec
 
 from tideover_core.model import ServiceKey
 from tideover_core.past import PEAK_S, Past
-from tideover_core.presence import History
+from tideover_core.presence import History, history_of
 
 CLOCKS_DIFFER_S = 60.0
 
@@ -64,10 +64,7 @@ def remembered(clusters: Iterable[tuple[str, Iterable[KeptPast]]], now_s: float)
             if max(one.past.ends(), default=0.0) > latest_s:
                 continue
             pasts.setdefault((cluster, one.service), {})[one.port] = one.past
-    presences = {
-        owner: {port: past.presence() for port, past in ports.items()} for owner, ports in pasts.items()
-    }
-    return History(pasts, presences)
+    return history_of(pasts)
 
 
 def write(one: KeptPast) -> WrittenPast:

@@ -7,8 +7,8 @@ only just appeared. Pure: time is an argument. Only what differs from the facts 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from .difference import differing
 from .model import ClusterFacts, ServiceFacts, ServiceKey
@@ -24,6 +24,8 @@ class History:
 
     pasts: Mapping[Owner, Mapping[int, Past]] = field(default_factory=dict)
     presences: Presences = field(default_factory=dict)
+    # not after the first moment at which something stops to count; finding that takes a look at all of it
+    look_s: float | None = field(default=None, compare=False)
 
 
 def observe(
@@ -50,20 +52,32 @@ def observe(
     return _reused(_with(history, changes), latest.network, frozenset(appeared))
 
 
+def history_of(pasts: Mapping[Owner, Mapping[int, Past]]) -> History:
+    """The history that these pasts are, as they were kept."""
+    known = {owner: {port: past.presence() for port, past in ports.items()} for owner, ports in pasts.items()}
+    return History(pasts, known, _first_end_s(pasts.values()))
+
+
 def expire(history: History, now_s: float) -> History:
-    """The history without what has stopped to count; itself when that is nothing."""
+    """The history without what has stopped to count; one that equals it when that is nothing."""
+    if history.look_s is None or history.look_s > now_s:
+        return history
     changes = {
         owner: {number: current(past, now_s) for number, past in pasts.items()}
         for owner, pasts in history.pasts.items()
         if any(end <= now_s for past in pasts.values() for end in past.ends())
     }
-    return _with(history, changes) if changes else history
+    found = _with(history, changes) if changes else history
+    return replace(found, look_s=_first_end_s(found.pasts.values()))
 
 
 def next_change_s(history: History) -> float | None:
-    """When `expire` will next change something; None while nothing is pending."""
-    pasts = (past for ports in history.pasts.values() for past in ports.values())
-    return min((end for past in pasts for end in past.ends()), default=None)
+    """When to `expire` next: not after it will change something. None while nothing is pending."""
+    return history.look_s
+
+
+def _first_end_s(pasts: Iterable[Mapping[int, Past]]) -> float | None:
+    return min((end for ports in pasts for past in ports.values() for end in past.ends()), default=None)
 
 
 def presences(history: History) -> Presences:
@@ -108,7 +122,8 @@ def _with(history: History, changes: Mapping[Owner, Mapping[int, Past]]) -> Hist
             pasts[owner] = kept
         if worth:
             known[owner] = worth
-    return History(pasts, known)
+    ends = [end for end in (history.look_s, _first_end_s(changes.values())) if end is not None]
+    return History(pasts, known, min(ends) if pasts and ends else None)
 
 
 _NOTHING = Presence()

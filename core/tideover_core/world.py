@@ -51,6 +51,7 @@ class Presence:
 
 
 NO_PRESENCE: Mapping[int, Presence] = {}
+Presences = Mapping[tuple[str, ServiceKey], Mapping[int, Presence]]  # by cluster and service, then port
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,14 @@ class Mesh:
 
 
 @dataclass(frozen=True, slots=True)
+class MergedWith:
+    """What a world was merged with, as it was given: the next merge looks only at what differs from it."""
+
+    presences: Presences = field(default_factory=dict)
+    steering: Mapping[ServiceKey, Steering] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """Services, policies and clusters at one instant. Freshness stands beside it (`SourceStatus`).
 
@@ -125,7 +134,7 @@ class World:
     `destination_rules` and `failover_policies` are the union of all clusters' and the mesh's, oldest
     first; they keep their identity (the tuple and its items) while nothing in them changed.
     `problems` are conflicts that only show in the merge (an address claimed twice, ports that differ).
-    `orders` are those in force at this instant.
+    `orders` are those in force at this instant. `merged_with` is for the next merge.
     """
 
     services: Mapping[ServiceKey, Service] = field(default_factory=dict)
@@ -139,9 +148,7 @@ class World:
     claims: Claims = NO_CLAIMS
     leaving: Mapping[str, Leaving] = field(default_factory=dict)
     orders: tuple[ActiveOrder, ...] = ()
-
-
-Presences = Mapping[tuple[str, ServiceKey], Mapping[int, Presence]]
+    merged_with: MergedWith = field(default_factory=MergedWith, repr=False, compare=False)
 
 
 def merge(
@@ -179,6 +186,7 @@ def merge(
         claims=claims,
         leaving=before.leaving if before.leaving == mesh.leaving else mesh.leaving,
         orders=before.orders if before.orders == mesh.orders else mesh.orders,
+        merged_with=MergedWith(presences or {}, mesh.steering),
     )
     return previous if previous is not None and _same(now, previous) else now
 
@@ -232,7 +240,7 @@ def _services(
             if (found := facts.services.get(key)) is not None
         ]
         if not parts:
-            gone.append(key)
+            gone += [key] if key in before.services else []
             continue
         steering = look.mesh.steering.get(key, NO_STEERING)
         service = _service(key, parts, before.services.get(key), steering)
@@ -265,9 +273,8 @@ def _touched(
     """Services whose facts, presence or export may differ from those of the world before."""
     if mesh.sameness is not before.sameness:
         return {key for facts in (*clusters.values(), *before.clusters.values()) for key in facts.services}
-    touched: set[ServiceKey] = {key for name, key in presences if name in clusters}
-    touched |= {key for key, service in before.services.items() for part in service.parts if part.presence}
-    touched |= _steered_anew(before, mesh)
+    touched = {key for _, key in differing(before.merged_with.presences, presences)}
+    touched |= differing(before.merged_with.steering, mesh.steering)
     nothing = ClusterFacts("", "", Locality())
     for name in clusters.keys() | before.clusters.keys():
         old, new = before.clusters.get(name, nothing), clusters.get(name, nothing)
@@ -278,16 +285,6 @@ def _touched(
         if before.leaving.get(name) != mesh.leaving.get(name):
             touched |= new.services.keys()
     return touched
-
-
-def _steered_anew(before: World, mesh: Mesh) -> set[ServiceKey]:
-    """Services of the world before that are steered otherwise now."""
-    steered = {key for key, service in before.services.items() if service.steering}
-    return {
-        key
-        for key in steered | (mesh.steering.keys() & before.services.keys())
-        if before.services[key].steering is not mesh.steering.get(key, NO_STEERING)
-    }
 
 
 def _service(key: ServiceKey, parts: list[Part], before: Service | None, steering: Steering) -> Service:

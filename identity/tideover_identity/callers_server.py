@@ -123,7 +123,9 @@ class Callers:
             return Caller(problem=f"its token is refused: {claims.problem}")
         asked = clusters(claims.subject)
         if not asked:
-            return Caller(problem="its token is not looked at: no live cluster is known to have given it")
+            return Caller(
+                problem="its token is not looked at: no cluster or admin known here can have been given it"
+            )
         found = NOBODY
         for cluster in asked:
             try:

@@ -43,6 +43,20 @@ def test_a_sound_configuration_is_counted(capsys: pytest.CaptureFixture[str], se
     assert "is sound" in table
 
 
+def test_admins_who_cannot_prove_themselves_are_named(
+    capsys: pytest.CaptureFixture[str], setup: Setup
+) -> None:
+    account = "system:serviceaccount:ops:deployer@oslo"
+    setup.settings = {"admins": [account, "user:alice"]}
+    setup.write()
+    code, document, _ = checked(capsys, setup)
+    assert code == 0
+    assert [(one["object"], one["message"]) for one in document["problems"]] == [
+        (f"Admin {account}", "'oslo' is no live cluster of this file"),
+        ("Admin user:alice", "no certificates are asked for: set tls.clientCA"),
+    ]
+
+
 def test_every_error_of_the_file_names_line_and_key(capsys: pytest.CaptureFixture[str], setup: Setup) -> None:
     setup.config.write_text(
         "region: 5\nbogus: 1\nclusters:\n  - {name: a, manifests: ./a}\n  - {name: a, manifests: ./b}\n"

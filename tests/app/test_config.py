@@ -138,6 +138,16 @@ def test_all_flaws_are_told_in_the_order_of_the_file(tmp_path: Path) -> None:
             "clusters:\n  - {name: '', manifests: a}\n",
             "tideover.yaml:2: clusters[0].name: String should match",
         ),
+        ("admins: [alice]\n", "tideover.yaml:1: admins[0]: 'alice' is none of spiffe://"),
+        (
+            "admins: ['system:serviceaccount:ops:deployer']\n",
+            "tideover.yaml:1: admins[0]: 'system:serviceaccount:ops:deployer' should be "
+            "system:serviceaccount:NAMESPACE:NAME@CLUSTER",
+        ),
+        (
+            "admins: ['spiffe://Evil/x']\n",
+            "tideover.yaml:1: admins[0]: 'spiffe://Evil/x': 'Evil' is no trust",
+        ),
         ("hub: x\n", "tideover.yaml:1: hub: 'x' is none of the clusters"),
         (
             "clusters:\n  - {name: p, manifests: a}\nhub: p\n",

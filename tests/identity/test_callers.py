@@ -171,7 +171,7 @@ async def test_a_token_of_another_cluster_is_refused_there_and_shown_to_no_third
         )
         assert server.servers.asked == [("dublin", token)]
         server.clusters = []
-        assert "no live cluster" in (await server.who(token)).problem
+        assert "no cluster or admin" in (await server.who(token)).problem
 
 
 async def test_a_good_token_wins_over_the_certificate_and_a_bad_one_leaves_it() -> None:

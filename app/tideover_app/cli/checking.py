@@ -55,13 +55,33 @@ def _checked(path: Path) -> Document:
     ]
     if config.policies is not None:
         sources.append(Source("policies", str(config.policies), offline.policies))
-    problems = (*(problem for one in live for problem in one.problems), *offline.problems)
+    problems = (
+        *(problem for one in live for problem in one.problems),
+        *offline.problems,
+        *_powerless(config),
+    )
     if not config.clusters:
         problems = (
             Problem("Configuration", "names no cluster", "nobody is sent anything", str(path)),
             *problems,
         )
     return checked(str(path), errors, sources, problems)
+
+
+def _powerless(config: Config) -> Iterator[Problem]:
+    """Entries of `admins` who have no way to prove themselves."""
+    from tideover_identity.permission import cluster_of
+
+    live = {one.name for one in config.clusters if one.live}
+    for admin in config.admins:
+        cluster = cluster_of(admin)
+        if cluster and cluster not in live:
+            lacks = f"{cluster!r} is no live cluster of this file"
+            yield Problem(f"Admin {admin}", lacks, "may write only where the hub registers that cluster")
+        elif not cluster and (config.tls is None or config.tls.client_ca is None):
+            yield Problem(
+                f"Admin {admin}", "no certificates are asked for: set tls.clientCA", "may not write"
+            )
 
 
 def _unusable_tls(config: Config) -> Iterator[Flaw]:

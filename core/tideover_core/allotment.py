@@ -1,0 +1,118 @@
+"""Capacity plans of all services, kept from look to look. Mutable inside; pure: no clock, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from .capacity import NO_PLAN, Plan, Rates, demands, planned
+from .model import Locality, ServiceKey, Vantage
+from .names import Target
+from .resolve import resolve
+from .steering import NO_STEERING, PortSteering, Site, Steering
+from .world import Service, World
+
+Loads = Mapping[tuple[ServiceKey, int, Locality, Site], float]
+
+
+class Allotment:
+    """Who is given how much of what is called, for services whose capacity is known.
+
+    `learn`: the most that one endpoint of a site was seen to carry well counts as its capacity where neither
+    policy nor pods say anything.
+    """
+
+    def __init__(self, *, learn: bool = False) -> None:
+        self.plans: Mapping[Target, Plan] = {}
+        self._learn = learn
+        self._learned: dict[Target, dict[Site, float]] = {}
+        self._limited: dict[ServiceKey, tuple[Service, bool]] = {}
+        self._rules: tuple[object, object] = ((), ())
+
+    def allot(self, world: World, steering: Mapping[ServiceKey, Steering], loads: Loads) -> None:
+        """Plan anew from what is called now: `steering` is what health makes of it."""
+        if self._learn:
+            self._look(world, steering, loads)
+        plans: dict[Target, Plan] = {}
+        for target, demand in demands(loads).items():
+            service = world.services.get(target.service)
+            if service is not None and self._has_limits(world, service, target):
+                plan = planned(world, target, demand, self._rates(target), self.plans.get(target, NO_PLAN))
+                if plan != NO_PLAN:
+                    plans[target] = plan
+        self.plans = plans
+
+    def steered(self, steering: Mapping[ServiceKey, Steering]) -> Mapping[ServiceKey, Steering]:
+        """The steering of health with the shares of these plans; itself when there are none."""
+        shares = {target: plan.shares for target, plan in self.plans.items() if plan.shares}
+        if not shares:
+            return steering
+        steered = dict(steering)
+        for target, found in shares.items():
+            ports = steered.get(target.service, NO_STEERING)
+            port = replace(ports.get(target.port, PortSteering()), shares=found)
+            steered[target.service] = {**ports, target.port: port}
+        return steered
+
+    def shortfalls(self) -> Mapping[Target, Plan]:
+        """What nobody has room for."""
+        return {target: plan for target, plan in self.plans.items() if plan.shortfall > 0}
+
+    def learned(self) -> list[tuple[str, int, str, str, float]]:
+        """What was learned, to be saved: service, port, cluster, locality, requests per second."""
+        return [
+            (str(target.service), target.port, site.cluster, str(site.locality), rate)
+            for target, rates in sorted(self._learned.items(), key=lambda item: str(item[0]))
+            for site, rate in sorted(rates.items())
+        ]
+
+    def restore(self, learned: list[tuple[str, int, str, str, float]]) -> None:
+        """Take back what was learned. ValueError on nonsense."""
+        for service, port, cluster, locality, rate in learned:
+            target = Target(ServiceKey.parse(service), int(port))
+            self._learned.setdefault(target, {})[Site(cluster, Locality.parse(locality))] = float(rate)
+
+    def _rates(self, target: Target) -> Rates | None:
+        return self._learned.get(target) if self._learn else None
+
+    def _has_limits(self, world: World, service: Service, target: Target) -> bool:
+        if target in self._learned:
+            return True
+        rules = (world.destination_rules, world.failover_policies)
+        if any(now is not then for now, then in zip(rules, self._rules, strict=True)):
+            self._rules, self._limited = rules, {}
+        known = self._limited.get(service.key)
+        if known is None or known[0] is not service:
+            said = resolve(world, target, Vantage()).settings.capacity is not None
+            known = self._limited[service.key] = (service, said or _pods_say(service))
+        return known[1]
+
+    def _look(self, world: World, steering: Mapping[ServiceKey, Steering], loads: Loads) -> None:
+        """Remember the most that each site was seen to carry, unless it is judged."""
+        received: dict[tuple[Target, Site], float] = {}
+        for (key, port, _, site), rate in loads.items():
+            name = (Target(key, port), site)
+            received[name] = received.get(name, 0.0) + rate
+        for (target, site), rate in received.items():
+            service = world.services.get(target.service)
+            judged = steering.get(target.service, NO_STEERING).get(target.port, PortSteering())
+            ready = _ready_weight(service, target.port, site) if service is not None else 0
+            if ready and site not in judged.sites and not judged.endpoints:
+                rates = self._learned.setdefault(target, {})
+                rates[site] = max(rates.get(site, 0.0), rate / ready)
+
+
+def _ready_weight(service: Service, port: int, site: Site) -> int:
+    return sum(
+        max(1, one.weight)
+        for part in service.parts
+        if part.cluster == site.cluster
+        for one in part.facts.endpoints.get(port, ())
+        if one.ready and one.locality == site.locality
+    )
+
+
+def _pods_say(service: Service) -> bool:
+    return any(
+        one.capacity for part in service.parts for found in part.facts.endpoints.values() for one in found
+    )

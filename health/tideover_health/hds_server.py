@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from tideover_core.world import World, located
 from tideover_wire.node import Client
 
 from .active.checkers import Checker, assign
-from .active.checks import Standing, Target, tells
+from .active.checks import Target, signals
 from .codecs import hds
 from .signals import Checked, Voter
 
@@ -39,6 +40,8 @@ class HdsOptions:
     most_streams: int = 10_000
     first_message_within_s: float = 30.0
     shortest_gap_s: float = 0.1  # between two reports that are read from one stream
+    # over before grpc cuts off what an old connection has: Envoy would eject this replica. 0: never
+    age_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,12 @@ class HdsStatus:
 
 @dataclass(slots=True)
 class _Asked:
-    """One endpoint that an Envoy was asked to check, since when, and what it said last."""
+    """One endpoint that an Envoy was asked to check, since when, and what it said."""
 
     target: Target
     since_s: float
-    standing: Standing
+    heard: bool = False
+    left: int = 0  # successes that are signals still, after a failure
 
 
 class _Stream:
@@ -84,7 +88,7 @@ class _Stream:
             key = (target.name, (target.address, target.port))
             known = before.get(key)
             same = known is not None and known.target.check == target.check
-            self.asked[key] = known if known and same else _Asked(target, now_s, Standing())
+            self.asked[key] = known if known and same else _Asked(target, now_s)
             self.asked[key].target = target
         self.targets, self.every_s = targets, every_s
         self._orders.set(hds.specifier(targets, every_s))
@@ -124,6 +128,7 @@ class HdsServer:
         self._changed = asyncio.Event()
         self._results = 0
         self._every_s = self._options.report_every_s
+        self._stopping = False
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """What a grpc server is to serve."""
@@ -148,6 +153,7 @@ class HdsServer:
                     self._share_out()
                     await asyncio.sleep(self._options.share_out_every_s)
         finally:
+            self._stopping = True
             for stream in list(self._streams.values()):
                 stream.end()
 
@@ -171,6 +177,8 @@ class HdsServer:
             self._streams[number].ask(targets, self._every_s, now_s)
 
     async def _serve(self, _requests: object, context: Context) -> None:
+        if self._stopping:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server stops")
         if len(self._streams) >= self._options.most_streams:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many Envoys offer to check")
         try:
@@ -179,6 +187,8 @@ class HdsServer:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         stream = await self._opened(context, client)
         writer = asyncio.create_task(stream.write())
+        age_s = self._options.age_s * random.uniform(0.8, 1)
+        old = asyncio.get_running_loop().call_later(age_s, stream.end) if age_s else None
         try:
             await context.send_initial_metadata(())
             await self._read(stream, context)
@@ -188,6 +198,8 @@ class HdsServer:
         finally:
             del self._streams[stream.number]
             self._changed.set()
+            if old is not None:
+                old.cancel()
             writer.cancel()
             await asyncio.wait({writer})
 
@@ -233,13 +245,17 @@ class HdsServer:
         asked = stream.asked.get((result.name, result.address))
         if asked is None:
             return  # it was not asked, or is not any more
-        check, before = asked.target.check, asked.standing
+        check = asked.target.check
         # until an Envoy has looked it says UNHEALTHY
-        new = now_s - asked.since_s < 2 * check.interval_s + check.timeout_s
-        if not result.healthy and before.healthy is None and new:
+        if (
+            not result.healthy
+            and not asked.heard
+            and now_s - asked.since_s < check.interval_s + check.timeout_s
+        ):
             return
-        asked.standing = now = Standing(result.healthy)
+        asked.heard = True
         self._results += 1
-        if tells(asked.target, before, now):
+        counts, asked.left = signals(asked.target, result.healthy, asked.left)
+        if counts:
             detail = "passed" if result.healthy else "timed out" if result.timed_out else "failed"
             self._told(Checked(stream.voter, result.name, result.address, result.healthy, detail))

@@ -7,15 +7,14 @@ as many messages are read closely as the rate allows, each Envoy's in turn; the 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import grpc
 
 from tideover_core.model import Locality
-from tideover_core.names import parse_wire_name
-from tideover_core.world import World
 from tideover_wire.node import Client
 
 from .codecs import metrics
@@ -33,6 +32,8 @@ class MetricsOptions:
     most_streams: int = 10_000
     first_message_within_s: float = 30.0
     shortest_gap_s: float = 0.1  # between two messages that are taken from one stream
+    # over before grpc cuts off what an old connection has: Envoy would eject this replica. 0: never
+    age_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,13 @@ class MetricsServer:
         self,
         told: Callable[[Members], None],
         who: Who,
-        world: Callable[[], World],
         options: MetricsOptions | None = None,
     ) -> None:
-        self._told, self._who, self._world = told, who, world
+        self._told, self._who = told, who
         self._options = options or MetricsOptions()
         self._streams: dict[int, asyncio.Task[object]] = {}
         self._ending: set[int] = set()
+        self._stopping = False
         self._read = self._dropped = self._numbers = 0
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
@@ -76,12 +77,19 @@ class MetricsServer:
         return len(self._streams) / self._options.most_read_per_second
 
     def end(self) -> None:
-        """End every stream with OK."""
-        for number, task in self._streams.items():
+        """End every stream with OK, and take no more."""
+        self._stopping = True
+        for number in list(self._streams):
+            self._end(number)
+
+    def _end(self, number: int) -> None:
+        if number not in self._ending:
             self._ending.add(number)
-            task.cancel()
+            self._streams[number].cancel()
 
     async def _serve(self, _requests: object, context: Context) -> bytes:
+        if self._stopping:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server stops")
         if len(self._streams) >= self._options.most_streams:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many Envoys send metrics")
         task = asyncio.current_task()
@@ -89,6 +97,8 @@ class MetricsServer:
         self._numbers += 1
         number = self._numbers
         self._streams[number] = task
+        age_s = self._options.age_s * random.uniform(0.8, 1)
+        old = asyncio.get_running_loop().call_later(age_s, self._end, number) if age_s else None
         try:
             await self._read_stream(context)
         except ValueError as error:
@@ -97,6 +107,8 @@ class MetricsServer:
             if number not in self._ending:
                 raise
         finally:
+            if old is not None:
+                old.cancel()
             del self._streams[number]
             self._ending.discard(number)
         return b""
@@ -127,17 +139,7 @@ class MetricsServer:
     def _take(self, raw: bytes, voter: Voter, zone: str) -> None:
         self._read += 1
         found = metrics.clusters(raw, zone)
-        world = self._world()
         for name, cluster in found.items():
-            latency = tuple(_placed(world, name, cluster.latency_ms))
+            # Envoy knows zones only
+            latency = tuple((Locality(zone=to), ms) for to, ms in sorted(cluster.latency_ms.items()))
             self._told(Members(voter, name, cluster.total, cluster.healthy, cluster.ejected, latency))
-
-
-def _placed(world: World, name: str, by_zone: Mapping[str, float]) -> list[tuple[Locality, float]]:
-    """Latencies by locality: Envoy says zones. Where several localities are one zone, all have its value."""
-    target = parse_wire_name(name)
-    service = world.services.get(target.service) if target is not None else None
-    if service is None or target is None or not by_zone:
-        return []
-    places = {one.locality for part in service.parts for one in part.facts.endpoints.get(target.port, ())}
-    return [(place, by_zone[place.zone]) for place in sorted(places) if place.zone in by_zone]

@@ -1,4 +1,4 @@
-"""Which endpoints are checked, and when a row of results counts: the thresholds of the policy."""
+"""Which endpoints are checked and how, and which results are worth telling."""
 
 from __future__ import annotations
 
@@ -131,34 +131,15 @@ def unasked(target: Target) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the results so far say. None: not known yet. `against`: results in a row that say otherwise."""
-
-    healthy: bool | None = None
-    against: int = 0
-
-
-def after(standing: Standing, passed: bool, check: ActiveCheck) -> Standing:
-    """The standing after one more result: thresholds count results in a row; the first success counts."""
-    if standing.healthy is passed:
-        return Standing(passed)
-    if standing.healthy is None and passed:
-        return Standing(healthy=True)
-    needed = check.healthy_threshold if passed else check.unhealthy_threshold
-    against = standing.against + 1
-    return Standing(passed) if against >= needed else Standing(standing.healthy, against)
-
-
-def tells(target: Target, before: Standing, now: Standing) -> bool:
-    """Whether a result is a signal.
+def signals(target: Target, passed: bool, left: int) -> tuple[bool, int]:
+    """Whether a result is a signal, and how many successes after it are. The judge counts thresholds.
 
     That somebody listens says nothing of a service in doubt that answers 503: only that nobody does, and
     the end of that.
     """
-    if now.healthy is None:
-        return False
-    return not target.in_doubt or not now.healthy or before.healthy is False
+    if not passed:
+        return True, target.check.healthy_threshold
+    return not target.in_doubt or left > 0, max(0, left - 1)
 
 
 def _ports(doubted: Iterable[str]) -> dict[ServiceKey, frozenset[int]]:

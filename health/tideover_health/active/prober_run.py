@@ -16,7 +16,7 @@ from tideover_core.latest import Latest
 from tideover_core.policy import CheckKind
 from tideover_health.signals import Checked, Voter
 
-from .checks import Key, Standing, Target, after, tells, unasked
+from .checks import Key, Target, signals, unasked
 from .grpc_probe import grpc_health
 from .http_probe import http
 from .outcome import Outcome
@@ -29,7 +29,6 @@ PROBES: Mapping[CheckKind, Callable[[Target], Awaitable[Outcome]]] = {
     CheckKind.GRPC: grpc_health,
 }
 _LATE, _LATE_S = 1.5, 0.1  # a timeout that came later than this says that the loop was held up
-_UNKNOWN = Standing()
 _SLICES_PER_S = 10  # the rate holds in each tenth of a second, so that nothing comes in bursts
 
 
@@ -64,7 +63,7 @@ class _Course:
     """A target and what is known of it."""
 
     target: Target
-    standing: Standing
+    left: int = 0  # successes that are signals still, after a failure
     over: bool = False
 
 
@@ -92,7 +91,7 @@ class Prober:
         )  # fmt: skip
 
     async def run(self, targets: Latest[tuple[Target, ...]], told: Callable[[Checked], None]) -> None:
-        """Check these targets until cancelled; `told` gets a signal with each result that counts."""
+        """Check these targets until cancelled; `told` gets each result that counts."""
         rate = max(1, self._options.checks_per_second // _SLICES_PER_S)
         throttler = Throttler(rate, rate / self._options.checks_per_second)
         async with asyncio.TaskGroup() as tasks:
@@ -128,9 +127,7 @@ class Prober:
         for key, target in asked.items():
             course = before.get(key)
             if course is None or course.target != target:
-                # what was known of it counts on, unless it is asked something else now
-                same = course is not None and course.target.check == target.check
-                course = _Course(target, course.standing if course and same else _UNKNOWN)
+                course = _Course(target, course.left if course is not None else 0)
                 self._schedule(course)
             self._courses[key] = course
         for key, course in before.items():
@@ -179,11 +176,11 @@ class Prober:
             return
         self._passed += outcome.passed
         self._failed += not outcome.passed
-        target, before = course.target, course.standing
-        course.standing = after(before, outcome.passed, target.check)
-        if tells(target, before, course.standing):
-            healthy, where = bool(course.standing.healthy), (target.address, target.port)
-            told(Checked(self._options.voter, target.name, where, healthy, outcome.detail))
+        target = course.target
+        counts, course.left = signals(target, outcome.passed, course.left)
+        if counts:
+            where = (target.address, target.port)
+            told(Checked(self._options.voter, target.name, where, outcome.passed, outcome.detail))
 
     async def _look(self, target: Target) -> Outcome:
         timeout_s = target.check.timeout_s

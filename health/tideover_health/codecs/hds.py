@@ -92,8 +92,9 @@ def _check(target: Target) -> Any:
         interval_jitter_percent=10,
         # a connection of before says nothing of new ones
         reuse_connection={"value": False},
-        unhealthy_threshold={"value": check.unhealthy_threshold},
-        healthy_threshold={"value": check.healthy_threshold},
+        # the judge counts, as for our own checks
+        unhealthy_threshold={"value": 1},
+        healthy_threshold={"value": 1},
     )
     match check.kind:
         case CheckKind.TCP:

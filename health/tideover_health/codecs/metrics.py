@@ -60,6 +60,7 @@ def clusters(raw: bytes, zone: str) -> dict[str, Cluster]:
     for family in islice(_parse(raw).envoy_metrics, MOST_FAMILIES):
         kind, _, rest = family.name.partition(".")
         name, _, statistic = rest.partition(".")
+        name = _wire_name(name)
         if kind != "cluster" or not statistic or name in foreign:
             continue
         cluster = found.get(name)
@@ -70,6 +71,13 @@ def clusters(raw: bytes, zone: str) -> dict[str, Cluster]:
             cluster = found[name] = Cluster()
         _take(cluster, statistic, family.metric, zone)
     return {name: cluster for name, cluster in found.items() if cluster.known}
+
+
+def _wire_name(said: str) -> str:
+    """Envoy writes `_` for `:` in names of statistics; names of services have no `_`."""
+    name, mark, subset = said.partition("#")
+    service, _, port = name.rpartition("_")
+    return f"{service}:{port}{mark}{subset}"
 
 
 def _take(cluster: Cluster, statistic: str, metrics: Iterable[Any], zone: str) -> None:

@@ -1,0 +1,180 @@
+"""Real Envoys check endpoints for us (Health Discovery Service)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from support.backend import HttpBackend, TcpBackend
+from support.backend import serving as backends
+from support.envoy import Envoy, running_envoy
+from support.health_serving import bare_bootstrap, proven, serving
+from support.ports import free_port
+from support.wait import holds, until
+from tideover_app.bootstrap_checks import health_discovery
+from tideover_core.latest import Latest
+from tideover_core.model import Locality, Protocol
+from tideover_core.policy import ActiveCheck, CheckKind
+from tideover_core.world import World
+from tideover_health.active.checks import Target
+from tideover_health.hds_server import HdsOptions, HdsServer
+from tideover_health.signals import Checked
+
+pytestmark = pytest.mark.envoy
+QUICK = ActiveCheck(interval_s=0.2, timeout_s=0.3, unhealthy_threshold=1, healthy_threshold=1)
+NAME = "bookinfo/ratings:9080"
+
+
+@dataclass
+class Hds:
+    server: HdsServer
+    wanted: Latest[tuple[Target, ...]]
+    told: list[Checked]
+    port: int
+
+    def last(self) -> dict[tuple[str, str, int], bool]:
+        """(checker, name, port) -> what was told last."""
+        return {(one.checker.id, one.name, one.address[1]): one.healthy for one in self.told}
+
+    def checkers(self) -> set[str]:
+        return {one.checker.id for one in self.told}
+
+
+@asynccontextmanager
+async def hds(*targets: Target, port: int = 0) -> AsyncIterator[Hds]:
+    told: list[Checked] = []
+    wanted: Latest[tuple[Target, ...]] = Latest(targets)
+    options = HdsOptions(report_every_s=0.3, share_out_every_s=0.3)
+    server = HdsServer(told.append, proven, wanted, World, options)
+    async with serving(server.handlers(), port) as found:
+        running = asyncio.create_task(server.run())
+        try:
+            yield Hds(server, wanted, told, found)
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
+
+
+@asynccontextmanager
+async def checking(port: int, folder: Path, *names: str) -> AsyncIterator[list[Envoy]]:
+    """Envoys of these names, in zones a, b, c, ..."""
+    async with AsyncExitStack() as stack:
+        envoys = []
+        for number, name in enumerate(names):
+            where = f"eu-west-{'abcdef'[number]}"
+            bootstrap = bare_bootstrap(port, name, where, hds_config=health_discovery("xds"))
+            envoys.append(await stack.enter_async_context(running_envoy(bootstrap, folder, name=name)))
+        yield envoys
+
+
+def target(backend: HttpBackend | TcpBackend, check: ActiveCheck = QUICK, **more: Any) -> Target:
+    one = Target(NAME, "default", backend.host, backend.port, check, host="ratings.bookinfo:9080")
+    return replace(one, **({"locality": Locality("eu-west", "eu-west-a")} | more))
+
+
+async def test_an_endpoint_is_seen_from_several_places_and_told_well_and_ill(tmp_path: Path) -> None:
+    well, ill = HttpBackend("well"), HttpBackend("ill")
+    ill.status = 503
+    async with (
+        backends(well, ill),
+        hds(target(well), target(ill)) as served,
+        checking(served.port, tmp_path, "e1", "e2") as envoys,
+    ):
+        both = {"spiffe://e1", "spiffe://e2"}
+        expected = {(e, NAME, b.port): b is well for e in both for b in (well, ill)}
+        await until(lambda: served.last() == expected, what=served.last)
+        # nobody was told ill who never was, not even before the first look
+        assert all(one.healthy for one in served.told if one.address[1] == well.port)
+        assert well.headers[0]["Host"] == "ratings.bookinfo:9080"
+        # recovery, and an end
+        ill.status, well.status = 200, 301
+        await until(lambda: served.last() == {k: not v for k, v in expected.items()}, what=served.last)
+        # what Envoy counts of its checks is not among its clusters' numbers
+        names = await envoys[0].stats("membership_total")
+        assert not any(NAME in name and "check/" not in name for name in names)
+
+
+async def test_what_is_wanted_changes_on_the_stream_down_to_nothing_and_back(tmp_path: Path) -> None:
+    one, two = HttpBackend("one"), HttpBackend("two")
+    async with (
+        backends(one, two),
+        hds(target(one)) as served,
+        checking(served.port, tmp_path, "e1") as (envoy,),
+    ):
+        await until(lambda: served.last() == {("spiffe://e1", NAME, one.port): True})
+        # a place goes, another comes: an empty place would kill Envoy
+        served.wanted.set((target(two, locality=Locality("eu-north", "eu-north-a")),))
+        await until(lambda: ("spiffe://e1", NAME, two.port) in served.last())
+        served.wanted.set(())
+        await until(lambda: served.server.status.working == 0)
+        served.told.clear()
+        await until(lambda: two.calls)
+        calls = await _settled(one, two)
+        await holds(lambda: one.calls + two.calls == calls and envoy.process.returncode is None, 0.6)
+        served.wanted.set((target(one), target(two)))
+        await until(lambda: len(served.last()) == 2 and all(served.last().values()))
+        assert envoy.process.returncode is None
+
+
+async def _settled(*backends: HttpBackend) -> int:
+    """Their calls, once no more come."""
+    before = -1
+    while (calls := sum(one.calls for one in backends)) != before:
+        before = calls
+        await asyncio.sleep(0.5)  # longer than an interval: none came in it
+    return calls
+
+
+async def test_after_a_restart_of_ours_envoy_is_told_again(tmp_path: Path) -> None:
+    one, port = HttpBackend("one"), free_port()
+    async with backends(one), AsyncExitStack() as stack:
+        first = await stack.enter_async_context(AsyncExitStack())
+        served = await first.enter_async_context(hds(target(one), port=port))
+        await stack.enter_async_context(checking(port, tmp_path, "e1"))
+        await until(lambda: served.told)
+        await first.aclose()
+        again = await stack.enter_async_context(hds(target(one), port=port))
+        await until(lambda: again.last() == {("spiffe://e1", NAME, one.port): True}, 20)
+
+
+async def test_tcp_grpc_and_a_hanging_endpoint(tmp_path: Path) -> None:
+    tcp, hanging, gone = TcpBackend("tcp"), HttpBackend("hanging"), TcpBackend("gone")
+    hanging.hangs = True
+    server, servicer = grpc.aio.server(), health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    grpc_port = server.add_insecure_port("127.0.0.1:0")
+    await servicer.set("ratings", health_pb2.HealthCheckResponse.SERVING)
+    await server.start()
+    by_grpc = Target(
+        "bookinfo/grpc:1", "default", "127.0.0.1", grpc_port,
+        replace(QUICK, kind=CheckKind.GRPC, service="ratings", interval_s=0.5, timeout_s=0.5), Protocol.GRPC,
+    )  # fmt: skip
+    by_tcp = replace(QUICK, kind=CheckKind.TCP)
+    wanted = (
+        by_grpc,
+        target(tcp, by_tcp, name="bookinfo/tcp:1"),
+        target(gone, by_tcp, name="bookinfo/gone:1"),
+        target(hanging, name="bookinfo/hanging:1"),
+    )
+    try:
+        async with backends(tcp, hanging), hds(*wanted) as served, checking(served.port, tmp_path, "e1"):
+            expected = {
+                ("spiffe://e1", "bookinfo/grpc:1", grpc_port): True,
+                ("spiffe://e1", "bookinfo/tcp:1", tcp.port): True,
+                ("spiffe://e1", "bookinfo/gone:1", gone.port): False,
+                ("spiffe://e1", "bookinfo/hanging:1", hanging.port): False,
+            }
+            await until(lambda: served.last() == expected, what=served.last)
+            assert "timed out" in {one.detail for one in served.told}
+            await servicer.set("ratings", health_pb2.HealthCheckResponse.NOT_SERVING)
+            await until(lambda: served.last()["spiffe://e1", "bookinfo/grpc:1", grpc_port] is False)
+    finally:
+        await server.stop(0)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [pure|commands|latency|streams|live|growth ...]`: run, print a table, write JSON."""
+"""`python -m benchmarks [PART ...]`: run, print a table, write JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from . import commands, latency, live, pure, streams
 from .machine import description
 
-PARTS = ("pure", "commands", "latency", "streams", "live", "growth")
+PARTS = ("pure", "commands", "latency", "streams", "live", "growth", "failover")
 
 
 def main() -> None:
@@ -21,6 +21,12 @@ def main() -> None:
     parser.add_argument("--streams-per-connection", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=10, help="changes per number of streams")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results.json"))
+    parser.add_argument("--faults", nargs="+", default=[], help="failover: only these, by name")
+    parser.add_argument(
+        "--retries", nargs="+", default=["retries", "no retries"], help="failover: configurations"
+    )
+    parser.add_argument("--runs", type=int, default=3, help="failover: of each system, alternating")
+    parser.add_argument("--short", action="store_true", help="failover: for a test, not for numbers")
     args = parser.parse_args()
     steps: dict[str, Callable[[], Any]] = {
         "pure": pure.measure,
@@ -31,14 +37,26 @@ def main() -> None:
         ],
         "live": lambda: live.measure(200),
         "growth": live.growth,
+        "failover": lambda: _failover(args),
     }
     results: dict[str, Any] = {"machine": description()}
     for part in args.parts or PARTS:
         print(f"running {part} ...", flush=True)
         results[part] = steps[part]()
-        show(part, results[part])
+        if part != "failover":
+            show(part, results[part])
     args.output.write_text(json.dumps(results, indent=2) + "\n")
     print(f"written: {args.output}")
+
+
+def _failover(args: argparse.Namespace) -> list[dict[str, Any]]:
+    from .failover.faults import Times
+    from .failover.run import measure, report
+
+    times = Times(1.0, 3.0, 0.5, 10.0) if args.short else Times()
+    rows = measure(args.faults, args.retries, args.runs, times)
+    report(rows, args.output.parent)
+    return rows
 
 
 def show(title: str, result: Any) -> None:

@@ -7,7 +7,7 @@ Whatever uses one of them carries the mark `apiserver` by itself (`make test-qui
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,10 +57,29 @@ def shared_pids() -> set[int]:
     return {pid for one in _shared for server in one.running.values() for pid in server.pids()}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)  # before pytest-xdist looks at the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     for item in items:
         if "built_servers" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.apiserver)
+    if hasattr(config, "workerinput"):
+        _share_out(items)
+    return (yield)
+
+
+def _share_out(items: list[pytest.Item]) -> None:
+    """With several workers: all files with the servers that tests share are one worker's, else file by file.
+
+    What takes longest comes first, so that no worker is left alone with it at the end.
+    """
+    files = {item.path for item in items if "shared_servers" in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("servers" if item.path in files else item.path.stem))
+    items.sort(key=lambda item: (item.path not in files, *_slow(item)))
+
+
+def _slow(item: pytest.Item) -> tuple[bool, bool]:
+    return item.get_closest_marker("apiserver") is None, item.get_closest_marker("envoy") is None
 
 
 @pytest.fixture(scope="session")

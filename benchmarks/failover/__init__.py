@@ -1,0 +1,1 @@
+"""How well calls survive faults: Tideover, and plain Envoy with static priorities, on the same faults."""

@@ -193,7 +193,7 @@ class _Reporter:
         self._task: asyncio.Task[object] | None = None
         self._asking: asyncio.Task[None] | None = None
         self._ask = asyncio.Event()
-        self._again = False
+        self._repeated = False
         self._ending = False
         self._refused, self._problem = 0, ""
         now_s, age_s = time.monotonic(), options.age_s
@@ -240,9 +240,9 @@ class _Reporter:
             self._ask.set()
 
     def ask_again(self) -> None:
-        """Ask for the same once more, if it was asked before."""
-        if self._clock.asked is not None:
-            self._again = True
+        """Ask for the same once more, if it was asked before; only once."""
+        if self._clock.asked is not None and not self._repeated:
+            self._repeated = True
             self._ask.set()
 
     def shown(self, now_s: float) -> Reporting:
@@ -295,7 +295,7 @@ class _Reporter:
         try:
             while True:
                 self._ask.clear()
-                wanted, self._again = self._server.wanted(self.number), False
+                wanted = self._server.wanted(self.number)
                 await self._context.write(
                     load_report.question(wanted.interval_s, by_endpoint=wanted.by_endpoint)
                 )

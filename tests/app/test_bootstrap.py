@@ -77,6 +77,11 @@ def test_a_dead_control_plane_is_noticed_by_outlier_detection_and_keepalive(
     assert http2 == {"connection_keepalive": {"interval": "5s", "timeout": "3s"}}
 
 
+def test_load_reports_go_where_configuration_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+    (service,) = printed(capsys, "envoy")["cluster_manager"]["load_stats_config"]["grpc_services"]
+    assert service == {"envoy_grpc": {"cluster_name": XDS_CLUSTER}}
+
+
 def test_keepalive_can_be_set(capsys: pytest.CaptureFixture[str]) -> None:
     flags = ("--keepalive-interval", "2s", "--keepalive-timeout", "500ms")
     (options,) = xds_cluster(printed(capsys, "envoy", *flags))["typed_extension_protocol_options"].values()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +120,9 @@ class RawReporter:
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
-        while isinstance(raw := await self.call.read(), bytes):
-            self.questions.append((time.monotonic(), LoadStatsResponse.FromString(raw)))
+        with suppress(grpc.aio.AioRpcError):  # `ended` tells
+            while isinstance(raw := await self.call.read(), bytes):
+                self.questions.append((time.monotonic(), LoadStatsResponse.FromString(raw)))
 
     async def send(self, *clusters: ClusterStats, node: str = "") -> None:
         message = LoadStatsRequest(cluster_stats=clusters)
@@ -165,4 +167,4 @@ def stats(name: str, *places: Any, interval_s: float = 1.0, dropped: int = 0, **
 
 def intervals(times: Iterable[float]) -> list[float]:
     found = list(times)
-    return [later - earlier for earlier, later in zip(found, found[1:], strict=False)]
+    return [later - earlier for earlier, later in pairwise(found)]

@@ -23,6 +23,7 @@ class HttpBackend:
         self.status = 200
         self.hangs = False  # accepts and never answers
         self.resets = False  # reads the request and closes the connection without an answer
+        self.answers: dict[str, str] = {}  # more headers of its answers
         self.calls = 0
         self.headers: list[dict[str, str]] = []
         self._runner: web.AppRunner | None = None
@@ -49,7 +50,9 @@ class HttpBackend:
         if self.resets and request.transport is not None:
             request.transport.abort()
         answer = {"servedBy": self.name, "method": request.method, "path": request.path}
-        return web.json_response(answer, status=self.status, headers={"x-served-by": self.name})
+        return web.json_response(
+            answer, status=self.status, headers={"x-served-by": self.name} | self.answers
+        )
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
         self.calls += 1

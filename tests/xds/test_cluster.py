@@ -202,3 +202,14 @@ def test_the_envelopes_hold_the_same_body() -> None:
     assert (packed.type_url, packed.value) == (TypeUrl.CLUSTER, one.body)
     assert (wrapped.name, wrapped.version) == (NAME, one.version)
     assert (wrapped.resource.type_url, wrapped.resource.value) == (TypeUrl.CLUSTER, one.body)
+
+
+def test_load_reports_are_asked_for_and_cannot_kill_envoy() -> None:
+    """With active checks an endpoint that is removed while it fails kills Envoy at the next load report."""
+    for protocol in Protocol:
+        message = read(protocol)
+        assert message.health_checks == []
+        assert message.ignore_health_on_host_removal
+        assert ("named_metrics.*" in message.lrs_report_endpoint_metrics) is protocol.is_http
+        assert message.lrs_server is None  # the bootstrap says it for all clusters
+    assert read(Protocol.GRPC, proxyless=True).lrs_server.self is not None

@@ -37,12 +37,12 @@ _MOST_BYTES = 256  # of one name, place or address
 _MOST_REASONS = 8  # told of one report
 _MOST_PERIODS = 16  # different intervals in one report
 
-_NODE = 0x0A  # field 1, length-delimited
+_NODE = b"\x0a"  # field 1, length-delimited
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What one report says. `periods`: rows by how many seconds they are about; mostly one.
+    """What one report says. `periods`: rows by how many seconds they are about; mostly one, empty when idle.
 
     `refused` counts what was left out, `reasons` are the first of them in words.
     """
@@ -65,6 +65,8 @@ def counted(raw: bytes) -> Counted:
     clusters = _parsed(loads_pb2.Request, without_node(raw)).cluster_stats
     for cluster in clusters if len(clusters) <= MOST_ROWS else clusters[:MOST_ROWS]:
         reading.take(cluster)
+    if clusters:
+        reading.idle(clusters[0])
     names = frozenset(row.name for rows in reading.periods.values() for row in rows)
     return Counted(reading.periods, names, reading.refused, tuple(reading.reasons))
 
@@ -82,17 +84,23 @@ def question(interval_s: float, *, by_endpoint: bool) -> bytes:
 def without_node(raw: bytes) -> bytes:
     """The message without the node in front of it; as it is when that cannot be read."""
     start = 0
-    while start < len(raw) and raw[start] == _NODE:
-        length, shift, at = 0, 0, start + 1
-        while at < len(raw) and shift < 35:
-            length |= (raw[at] & 0x7F) << shift
-            shift, at = shift + 7, at + 1
-            if raw[at - 1] < 0x80:
-                break
+    while raw[start : start + 1] == _NODE:
+        length, at = _varint(raw, start + 1)
         if at + length > len(raw):
             return raw
         start = at + length
     return raw[start:] if start else raw
+
+
+def _varint(raw: bytes, at: int) -> tuple[int, int]:
+    """The number that stands there and where it ends; one beyond all bytes when it does not end."""
+    number = 0
+    for shift, byte in zip(range(0, 35, 7), raw[at : at + 5], strict=False):
+        number |= (byte & 0x7F) << shift
+        at += 1
+        if byte < 0x80:
+            return number, at
+    return len(raw) + 1, at
 
 
 class _Sum(NamedTuple):
@@ -133,6 +141,13 @@ class _Reading:
             self._place(name, place, most, sums)
         if sums and period is not None:
             period.extend(_rows(name, sums, cluster.total_dropped_requests))
+
+    def idle(self, cluster: Any) -> None:
+        """A report without any calls still says that somebody listens."""
+        interval = cluster.load_report_interval
+        interval_s = interval.seconds + interval.nanos / 1e9
+        if not self.periods and not self.refused and 0 < interval_s <= LONGEST_INTERVAL_S:
+            self.periods[interval_s] = []
 
     def _place(self, name: str, place: Any, most: int, sums: list[_Sum]) -> None:
         raw = place.locality
@@ -180,6 +195,8 @@ class _Reading:
             raw, answers = metric.metric_name, metric.num_requests_finished_with_metric
             known = _text(raw) if len(raw) <= _MOST_BYTES else ""
             total = metric.total_metric_value
+            if total == 0 and known.endswith("_utilization"):
+                continue  # what a backend does not say, Envoy reports as 0
             if known and isfinite(total) and 0 < answers <= MOST_IN_PROGRESS:
                 found.append((known, total, answers))
             else:

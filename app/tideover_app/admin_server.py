@@ -14,6 +14,7 @@ from tideover_proto.admin.v1 import admin_pb2 as pb
 from tideover_proto.admin.v1 import admin_pb2_grpc
 
 from . import admin_answers as answers
+from .admin_orders import OrderCalls
 from .admin_writing import Gate
 from .explain import UnknownError, like
 from .replica import Replica
@@ -66,7 +67,7 @@ class AdminServer:
         await self._server.stop(grace_s)
 
 
-class _Admin(admin_pb2_grpc.AdminServicer):  # type: ignore[misc]  # generated code is untyped
+class _Admin(OrderCalls, admin_pb2_grpc.AdminServicer):  # type: ignore[misc]  # generated code is untyped
     """One method per call: look at the replica on its loop, make the answer off it."""
 
     def __init__(self, replica: Replica, sockets: Sequence[str], gate: Gate) -> None:

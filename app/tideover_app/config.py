@@ -135,6 +135,11 @@ class Config(Strict):
         alias="removalHold",
         description="how long endpoints that vanish all at once are held before a second look",
     )
+    drain_s: Duration = Field(
+        default=30.0,
+        alias="drainTime",
+        description="how long calls may end by themselves at what an order has drained",
+    )
     health: Health = Health()
     tls: Tls | None = None
     admins: tuple[Admin, ...] = Field(

@@ -3,10 +3,9 @@ about one service from one vantage, and its answer in the shape of interfaces.md
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
+from tideover_core.alike import like
 from tideover_core.explain import explained
 from tideover_core.model import ServiceKey, Vantage
 from tideover_core.names import Target, wire_name
@@ -16,6 +15,8 @@ from tideover_wire.node import Client
 from tideover_wire.resource import TypeUrl
 from tideover_xds.cache import Cache
 from tideover_xds.resources.hosts import usual_port
+
+__all__ = ["Asked", "UnknownError", "answer", "endpoints_version", "found", "like"]
 
 
 class UnknownError(LookupError):
@@ -77,22 +78,6 @@ def endpoints_version(world: World, target: Target, vantage: Vantage) -> str:
     view = Cache(world).view(Client("explain", vantage))
     resource = view.get(TypeUrl.ENDPOINT, wire_name(*target))
     return resource.version if resource is not None else ""
-
-
-def like(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean a, b?", or an empty text."""
-    near = _near(name, list(known))
-    return f"; did you mean {', '.join(near)}?" if near else ""
-
-
-def _near(name: str, known: Collection[str]) -> list[str]:
-    """At most three: of the same name elsewhere, else of a name that is spelt like it."""
-    last = name.rpartition("/")[2]
-    by_last: dict[str, list[str]] = {}
-    for one in sorted(known):
-        by_last.setdefault(one.rpartition("/")[2], []).append(one)
-    spelt = [last] if last in by_last else get_close_matches(last, by_last, n=3)
-    return [one for match in spelt for one in by_last[match]][:3]
 
 
 def _missing_part(service: Service, target: Target) -> str:

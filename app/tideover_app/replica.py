@@ -15,6 +15,7 @@ from tideover_wire.node import Client
 from tideover_wire.stream import Sent
 
 if TYPE_CHECKING:
+    from .admin_desk import OrderDesk
     from .health_view import HealthView
 
 
@@ -33,6 +34,12 @@ class Kind(StrEnum):
     REMOVALS_HELD = "RemovalsHeld"  # much of a cluster vanished at once
     REMOVALS_OVER = "RemovalsNoLongerHeld"
     REMOVALS_ACCEPTED = "RemovalsAccepted"  # by an operator
+    ORDER_PLACED = "OrderPlaced"
+    ORDER_IN_FORCE = "OrderInForce"  # all that it asks for
+    ORDER_DRAINED = "OrderDrained"  # and calls that ran had their time
+    ORDER_ENDED = "OrderEnded"  # its traffic returns in steps
+    ORDER_OVER = "OrderOver"
+    ORDER_REFUSED = "OrderRefused"  # an object that is not acted on
     CONFIGURATION_APPLIED = "ConfigurationApplied"
     CONFIGURATION_REFUSED = "ConfigurationRefused"
     SERVICE_UNHEALTHY = "ServiceUnhealthy"  # calls fail, though its endpoints are ready
@@ -107,6 +114,7 @@ class Replica(Protocol):
     started_at_s: float
     world: Latest[World]
     happenings: Latest[tuple[Happening, ...]]  # the newest 1,000, oldest first
+    orders: OrderDesk | None  # None: it keeps none
 
     def sources(self) -> Mapping[str, SourceStatus]:
         """Freshness by cluster, in the order of the configuration."""

@@ -38,6 +38,7 @@ class HealthKeeper:
         self.pace: Callable[[], Pace] = Pace
         self.checks_per_second: Callable[[], float] = float
         self.judged: Callable[[], None] = lambda: None  # doubts and loads may be other ones now
+        self.also: Callable[[Signal], None] = lambda signal: None  # who else is told
         self.judge = judge
         self._replica = replica
         self._changed = changed
@@ -49,6 +50,7 @@ class HealthKeeper:
 
     def take(self, signal: Signal) -> None:
         """Somebody saw something."""
+        self._guarded("what is open", lambda: self.also(signal), None)
         try:
             self.judge.take(signal, self._now_s())
         except Exception as error:  # noqa: BLE001 - whatever it is: one signal is lost, reports go on

@@ -20,6 +20,8 @@ from .metrics import Gauges, Metrics
 from .replica import Kind
 from .run_health import HealthKeeper
 from .run_log import start_logging, tell
+from .run_orders import OrderKeeper
+from .run_orders_hub import HubOrders
 from .run_policies import STATE_NAME, PolicyWatch
 from .run_registrations import Registrations
 from .run_reload import STAYS, ConfigWatch, applied, changed_live, load_again, needs_restart, refused
@@ -113,6 +115,7 @@ class Life:
         self.world.keep = self.keeper.keep
         self.world.leaving, self.world.registered = self.registrations.leaving, self.registrations.is_known
         self.registrations.changed = self.world.changed
+        self.orders = self._ordering()
         self.health = self._judging()
         self.world.history = remembered(((name, saved.past) for name, saved in known.items()), time.time())
         policies = known.pop(STATE_NAME, None)
@@ -127,10 +130,20 @@ class Life:
         self.replica.facts, self.replica.policies = self.sources, self.policies
         self.replica.fleet.on_problem(self.world.changed)
         self.writers = Writers(self.config, self.replica, self.sources, self.world.changed)
+        self.writers.order_standing = self.orders.standing
         self.world.failing = self.writers.failing
         self.metrics.registry.register(self.writers)
         for name in facts:
             self.log.info("Restored", object=f"Cluster {name}", message="known from the snapshot, stale")
+
+    def _ordering(self) -> OrderKeeper:
+        """What keeps orders, beginning with those in force before."""
+        orders = OrderKeeper(self.config, self.replica, self.state, self.world.changed)
+        orders.load()
+        self.world.orders = orders.in_force
+        self.replica.orders = orders
+        self.metrics.registry.register(orders)
+        return orders
 
     def _judging(self) -> HealthKeeper | None:
         """What judges health, beginning with what was judged before; None where that is turned off."""
@@ -138,6 +151,7 @@ class Life:
             return None
         health = HealthKeeper(Judge(), self.replica, self.world.changed)
         health.restore(self.state)
+        health.also = self.orders.take
         self.world.steering, self.world.renewed = lambda: health.steering, health.look
         self.replica.judged = health.view
         return health
@@ -164,6 +178,8 @@ class Life:
                 "tls": self._watch_tls,
                 "settling": self.world.settle,
                 "grace": self._end_grace,
+                "orders": self.orders.run,
+                "orders in the hub": HubOrders(self.orders, self.replica, lambda: self.config).run,
             }
             if self.health is not None:
                 work |= {"health": self.health.run, "verdicts": partial(self.health.save, self.state)}

@@ -11,6 +11,7 @@ from tideover_core.model import Problem, SourceStatus
 from tideover_core.world import World
 from tideover_xds.cache import Cache
 
+from .admin_desk import OrderDesk
 from .fleet import Fleet
 from .health_view import HealthView
 from .journal import Journal
@@ -37,6 +38,7 @@ class RunningReplica:
         self.facts: Sources | None = None
         self.policies: PolicyWatch | None = None
         self.served: Cache | None = None
+        self.orders: OrderDesk | None = None
         self.judged: Callable[[], HealthView] = HealthView
         self.serving = False
         self._grace_until_s = time.monotonic() + start_grace_s

@@ -15,6 +15,7 @@ import structlog
 from tideover_core import presence
 from tideover_core.leaving import Leaving
 from tideover_core.model import ClusterFacts, Problem, ServiceKey
+from tideover_core.orders import ActiveOrder
 from tideover_core.overview import PlaceHealth
 from tideover_core.steering import Steering
 from tideover_core.world import Mesh, Sameness, World, merge
@@ -53,6 +54,7 @@ class WorldKeeper:
         self.registered: Callable[[], bool] = lambda: True  # all registered clusters are known
         self.failing: Failed = lambda places: None
         self.steering: Callable[[], Mapping[ServiceKey, Steering]] = dict
+        self.orders: Callable[[], tuple[ActiveOrder, ...]] = tuple
         self.renewed: Callable[[], None] = lambda: None  # the world is another
         self._config = config
         self._replica = replica
@@ -127,6 +129,7 @@ class WorldKeeper:
             failover_policies=policies.value.failover_policies,
             leaving=self.leaving(),
             steering=self.steering(),
+            orders=self.orders(),
         )
         # what nobody is known to keep at home must not leave in the moment before the policies are read
         served = facts.values() if policies.known or policies.heard or self._settled else ()

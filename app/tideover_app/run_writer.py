@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from tideover_core.model import Problem
+from tideover_core.order_book import Standing
 from tideover_core.overview import PlaceHealth
 
 from .config import Config
@@ -45,6 +46,7 @@ class Writers(Collector):
         self._places: Mapping[PlaceName, PlaceHealth] = {}
         self._office: Office | None = None
         self._held: set[str] = set()
+        self.order_standing: Callable[[str, str], Standing | None] = lambda namespace, name: None
 
     async def run(self) -> None:
         """Have a desk for every live cluster, until cancelled."""
@@ -90,11 +92,19 @@ class Writers(Collector):
             self._office = Office(
                 config.name, config.root_namespace, replica.world, replica.fleet.acknowledged
             )
+            self._office.order_standing = self._standing
             tasks.create_task(self._office.run(), name="what clusters export")
         tally = self._tallies.setdefault(name, Tally())
         desk = Desk(name, access, self._office, tally, partial(self._note, name))
         desk.events.places(self._of(name))
         self._desks[name] = (access, desk, tasks.create_task(self._keep(name, desk), name=f"writing {name}"))
+
+    def _standing(self, cluster: str, namespace: str, name: str) -> Standing | None:
+        """Of an order at its object; where there is a hub, it alone keeps them."""
+        hub = self._config.hub
+        if hub is not None and hub != cluster:
+            return Standing(False, "NotTheHub", f"orders are kept in the hub, cluster {hub}")
+        return self.order_standing(namespace, name)
 
     def _tell_of_leases(self) -> None:
         held = {name for name, tally in self._tallies.items() if tally.holds}

@@ -359,7 +359,7 @@ def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_command_has_a_summary() -> None:
     commands = [*program.registered_commands, *program.registered_groups]
-    assert len(commands) == 13
+    assert len(commands) == 18
     assert all(c.help or c.callback is None or c.callback.__doc__ for c in commands)
 
 

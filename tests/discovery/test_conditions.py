@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tideover_core.model import ClusterFacts, Locality, Protocol, ServiceFacts, ServiceKey, ServicePort
+from tideover_core.order_book import Standing
 from tideover_core.policy import FailoverPolicy, Scope, Settings
 from tideover_core.world import Mesh, World, merge
 from tideover_discovery.kubernetes.conditions import Condition, conditions
@@ -153,14 +154,36 @@ def test_a_policy_of_services_that_nobody_knows_says_so() -> None:
     assert said(write)["Programmed"][:2] == ("Unknown", "NoServices")
 
 
-def test_orders_are_not_acted_on_and_say_it() -> None:
+ORDER_STANDINGS = [
+    (
+        Standing(True, "Accepted", "", False, "Rising", "40 of 100 %"),
+        {"Accepted": ("True", "Accepted", ""), "Programmed": ("False", "Rising", "40 of 100 %")},
+    ),
+    (
+        Standing(True, "Accepted", "", True, "Drained", "100 of 100 %"),
+        {"Accepted": ("True", "Accepted", ""), "Programmed": ("True", "Drained", "100 of 100 %")},
+    ),
+    (
+        Standing(False, "Refused", "there is no cluster pari"),
+        {
+            "Accepted": ("False", "Refused", "there is no cluster pari"),
+            "Programmed": ("False", "NotInForce", ""),
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("standing", "told"), ORDER_STANDINGS)
+def test_what_became_of_an_order(standing: Standing, told: dict[str, tuple[str, str, str]]) -> None:
     spec = {"action": "Drain", "target": {"cluster": "paris"}, "reason": "kernel"}
     order = {**policy("a"), "kind": "TrafficOrder", "spec": spec}
-    (write,) = writes(OrderStatus(), scene(world(), order))
-    assert said(write) == {"Accepted": ("False", "NotActedOn", "orders are not acted on by this version")}
-    assert writes(OrderStatus(), scene(world(), after(order, write))) == []
-    (write,) = writes(OrderStatus(), scene(world(), {**order, "spec": {}}))
+    status = OrderStatus(lambda namespace, name: standing if name == "a" else None)
+    (write,) = writes(status, scene(world(), order))
+    assert said(write) == told
+    assert writes(status, scene(world(), after(order, write))) == []
+    (write,) = writes(status, scene(world(), {**order, "spec": {}}))
     assert said(write)["Accepted"][1] == "Invalid"
+    assert writes(OrderStatus(lambda *_: None), scene(world(), order)) == []
 
 
 def test_what_a_policy_is_about() -> None:

@@ -1,4 +1,4 @@
-"""TrafficOrders: read whole or refused, kept, and said not to be acted on yet."""
+"""TrafficOrders: read whole or refused; what a replica writes of one is the same order."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from support.manifests import Object
 from tideover_core.model import ServiceKey
 from tideover_core.orders import Action, TrafficOrder
 from tideover_core.target import Aim
+from tideover_discovery.kubernetes.order_objects import order_object
 
 
 def order(name: str = "kernel", **spec: Any) -> Object:
@@ -23,7 +24,7 @@ def order(name: str = "kernel", **spec: Any) -> Object:
     }
 
 
-def test_an_order_is_kept_and_said_not_to_be_acted_on() -> None:
+def test_an_order_is_read_whole() -> None:
     found = facts(order(percent=50, expiresAt="2026-11-23T10:00:00Z", reason="kernel upgrade"))
     assert found.orders == (
         TrafficOrder(
@@ -38,9 +39,33 @@ def test_an_order_is_kept_and_said_not_to_be_acted_on() -> None:
             "2026-01-01T00:00:00Z",
         ),
     )
-    assert said(found) == [
-        "TrafficOrder ops/kernel: orders are not acted on by this version; it is kept and shown"
-    ]
+    assert said(found) == []
+
+
+@pytest.mark.parametrize(
+    "order_",
+    [
+        TrafficOrder(
+            "ops", "a", Action.DRAIN, Aim(cluster="paris", zone="x"), 12.5, None, 1_795_428_000.0, "why"
+        ),
+        TrafficOrder(
+            "ops",
+            "a",
+            Action.SHIFT,
+            Aim(service=ServiceKey("shop", "pay"), service_cluster="paris"),
+            100.0,
+            Aim(region="us", zone="b"),
+            None,
+            "why",
+            over_s=90.0,
+            author="spiffe://mesh/ada",
+        ),
+        TrafficOrder("ops", "a", Action.FREEZE, Aim(address="2001:db8::1", port=80, network="n"), reason="w"),
+        TrafficOrder("ops", "a", Action.DRAIN, Aim(region="eu"), reason="w", force_empty=True, author="ada"),
+    ],
+)
+def test_the_copy_in_the_hub_means_the_same(order_: TrafficOrder) -> None:
+    assert facts(order_object(order_)).orders == (order_,)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +115,11 @@ def test_shift_and_freeze() -> None:
         ({"to": {"region": "us"}}, "spec.to is for Shift"),
         ({"expiresAt": "tomorrow"}, "spec.expiresAt is 'tomorrow'"),
         ({"expiresAt": "2026-11-23T10:00:00"}, "says no time zone"),
+        ({"over": "soon"}, "spec.over 'soon' is no duration"),
+        ({"over": "48h"}, "spec.over is 48h"),
+        ({"action": "Freeze", "over": "60s"}, "spec.over is for Drain and Shift"),
+        ({"forceEmpty": 1}, "spec.forceEmpty is 1"),
+        ({"action": "Freeze", "forceEmpty": True}, "spec.forceEmpty is for Drain"),
         ({"expiresOn": "2026-11-23T10:00:00Z"}, "spec.expiresOn is unknown"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 
+from tideover_app.admin_desk import OrderDesk
 from tideover_app.admin_server import AdminServer
 from tideover_app.admin_writing import Gate
 from tideover_app.health_view import HealthView
@@ -115,6 +116,7 @@ class FakeReplica:
     origin: Mapping[str, Origin] = field(default_factory=dict)
     accepted: list[tuple[str, str]] = field(default_factory=list)
     judged: HealthView = field(default_factory=HealthView)
+    orders: OrderDesk | None = None
     is_ready: Readiness = field(default_factory=lambda: Readiness(True))
 
     def sources(self) -> Mapping[str, SourceStatus]:

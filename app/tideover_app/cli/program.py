@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from . import bootstraps, checking, cluster, explaining, local, reading, simulating, status
+from . import bootstraps, checking, cluster, explaining, local, ordering, reading, simulating, status
 from .failure import Code, Failure
 
 _ORDER = (
     "run", "demo", "check", "bootstrap", "status", "cluster", "services", "endpoints", "clients", "events",
-    "explain", "simulate", "config",
+    "explain", "simulate", "drain", "shift", "freeze", "orders", "undo", "config",
 )  # fmt: skip
 
 
@@ -36,7 +36,7 @@ program = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (local, checking, bootstraps, status, cluster, reading, explaining, simulating):
+for commands in (local, checking, bootstraps, status, cluster, reading, explaining, simulating, ordering):
     commands.add_to(program)
 
 

@@ -20,7 +20,7 @@ from .decoding import Unread, decode, key, key_of, make_key
 from .destination_rules import destination_rule
 from .failover_policies import failover_policy
 from .objects import AnyObject, DestinationRule, FailoverPolicy, Key, Nameless, Refusal, TrafficOrder
-from .traffic_orders import NOT_YET, traffic_order
+from .traffic_orders import traffic_order
 from .yaml_tree import BadYaml, objects_in
 
 Progress = Callable[[float], None]  # the part that is done, 0 to 1
@@ -127,7 +127,7 @@ def item_of(body: AnyObject, file: str = "", line: int = 0) -> Item:
     if isinstance(body, FailoverPolicy):
         return Item(body, file, line, failover_policy(body))
     if isinstance(body, TrafficOrder):
-        return Item(body, file, line, traffic_order(body), (NOT_YET,))
+        return Item(body, file, line, traffic_order(body))
     return Item(body, file, line)
 
 

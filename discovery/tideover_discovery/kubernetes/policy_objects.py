@@ -62,16 +62,14 @@ class PolicyObjects:
         )
 
     def _add(self, key: Key, item: Item) -> None:
-        consequence = "the rest of the policy applies"
         if isinstance(item.policy, core.DestinationRule):
             self._rules[key] = item.policy
         elif isinstance(item.policy, core.FailoverPolicy):
             self._policies[key] = item.policy
         elif isinstance(item.policy, TrafficOrder):
             self._orders[key] = item.policy
-            consequence = "it is kept and shown"
         if item.unsupported:
-            told = partial(Problem, str(key), consequence=consequence, where=item.where)
+            told = partial(Problem, str(key), consequence="the rest of the policy applies", where=item.where)
             self._unsupported[key] = tuple(told(message=message) for message in item.unsupported)
 
 

@@ -10,6 +10,7 @@ from tideover_core import policy as core
 from tideover_core.conflicts import OLDER_WINS
 from tideover_core.model import Problem, ServiceKey, Vantage
 from tideover_core.names import wire_name
+from tideover_core.order_book import Standing
 from tideover_core.resolve import subsets
 from tideover_core.world import World
 
@@ -18,7 +19,6 @@ from .decoding import decode
 from .manifest import Item, item_of
 from .objects import Key, Refusal
 from .resources import Resource
-from .traffic_orders import NOT_YET
 from .writes import Write
 from .writing import Object, Scene, read
 
@@ -89,20 +89,41 @@ class PolicyStatus:
 
 
 class OrderStatus:
-    """A `Writer` of what became of each TrafficOrder: this version reads them and does nothing."""
+    """A `Writer` of what became of each TrafficOrder: Accepted, Programmed.
+
+    `standing`: what the replica made of it, by namespace and name; None while it has not looked.
+    """
 
     name = "conditions of TrafficOrders"
     resources: tuple[Resource[Object], ...] = (ORDERS,)
 
-    def __init__(self) -> None:
+    def __init__(self, standing: Callable[[str, str], Standing | None]) -> None:
         self._read = _Reading()
+        self._standing = standing
 
     def writes(self, scene: Scene) -> Iterator[Write | None]:
         """See `Writer`."""
         for key, seen in list(scene.seen.get("TrafficOrder", {}).items()):
             item = self._read(key, seen)
-            reason, said = ("Invalid", item) if isinstance(item, str) else ("NotActedOn", NOT_YET)
-            yield status_write(key, ORDERS, seen, [Condition("Accepted", "False", reason, said)], scene.now)
+            found = self._standing(key.namespace, key.name)
+            if isinstance(item, str):
+                stays = "; what was last good of it stays in force" if found and found.accepted else ""
+                wanted = [
+                    Condition("Accepted", "False", "Invalid", f"{item}{stays}"),
+                    Condition("Programmed", "False", "Invalid", "this version of it is in force nowhere"),
+                ]
+            elif found is None:
+                continue  # the world has not got it yet
+            else:
+                wanted = _conditions_of(found)
+            yield status_write(key, ORDERS, seen, wanted, scene.now)
+
+
+def _conditions_of(found: Standing) -> list[Condition]:
+    accepted = Condition("Accepted", "True" if found.accepted else "False", found.reason, found.message)
+    reason = found.state or "NotInForce"
+    said = "True" if found.in_force else "False"
+    return [accepted, Condition("Programmed", said, reason, found.progress, volatile=not found.in_force)]
 
 
 def names_of(world: World, policy: core.FailoverPolicy) -> frozenset[str] | None:

@@ -10,7 +10,6 @@ from tideover_core.target import Aim, parse_target
 from .fields import Fields
 from .objects import Refusal, TrafficOrder
 
-NOT_YET = "orders are not acted on by this version"
 _PARTS = ("endpoint", "service", "cluster", "region", "zone")
 _PLACES = ("cluster", "region", "zone")
 _MOST_REASON = 1024

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from tideover_core.latest import Latest
+from tideover_core.order_book import Standing
 from tideover_core.world import Sameness, World
 from tideover_discovery.kubernetes.client import Access, Api
 from tideover_discovery.kubernetes.client.lease import Lease
@@ -38,6 +39,7 @@ class Office:
         self.root_namespace = root_namespace
         self.world = world
         self.acknowledged = acknowledged
+        self.order_standing: Callable[[str, str, str], Standing | None] = lambda *order: None
         self.shared: Latest[Shared | None] = Latest(None)
 
     async def run(self) -> None:
@@ -96,7 +98,10 @@ class Desk:
                 work.result()  # an error of the program
 
     async def _tenure(self) -> None:
-        writers = (PolicyStatus(self._office.replica, Counting(self._office.acknowledged)), OrderStatus())
+        writers = (
+            PolicyStatus(self._office.replica, Counting(self._office.acknowledged)),
+            OrderStatus(partial(self._office.order_standing, self._cluster)),
+        )
         scribe = Scribe(self._api, self._lease, writers, self._tally, self._noted)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(scribe.run(self._office.world), name=f"{self._cluster} conditions")

@@ -9,6 +9,184 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ListOrdersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class OrderList(_message.Message):
+    __slots__ = ("orders",)
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    orders: _containers.RepeatedCompositeFieldContainer[Order]
+    def __init__(self, orders: _Optional[_Iterable[_Union[Order, _Mapping]]] = ...) -> None: ...
+
+class PlaceOrderRequest(_message.Message):
+    __slots__ = ("action", "target", "percent", "to", "over_seconds", "for_seconds", "reason", "dry_run", "force_empty")
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    OVER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FOR_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    FORCE_EMPTY_FIELD_NUMBER: _ClassVar[int]
+    action: str
+    target: str
+    percent: float
+    to: str
+    over_seconds: float
+    for_seconds: float
+    reason: str
+    dry_run: bool
+    force_empty: bool
+    def __init__(self, action: _Optional[str] = ..., target: _Optional[str] = ..., percent: _Optional[float] = ..., to: _Optional[str] = ..., over_seconds: _Optional[float] = ..., for_seconds: _Optional[float] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ..., force_empty: _Optional[bool] = ...) -> None: ...
+
+class PlaceOrderResponse(_message.Message):
+    __slots__ = ("order", "outlook", "refusal", "remarks")
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    OUTLOOK_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    REMARKS_FIELD_NUMBER: _ClassVar[int]
+    order: Order
+    outlook: Outlook
+    refusal: str
+    remarks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, order: _Optional[_Union[Order, _Mapping]] = ..., outlook: _Optional[_Union[Outlook, _Mapping]] = ..., refusal: _Optional[str] = ..., remarks: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class UndoOrderRequest(_message.Message):
+    __slots__ = ("order",)
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    order: str
+    def __init__(self, order: _Optional[str] = ...) -> None: ...
+
+class Order(_message.Message):
+    __slots__ = ("name", "namespace", "action", "target", "to", "percent", "percent_now", "state", "reason", "author", "placed_at", "expires_at", "next_in_seconds", "why", "overlaps", "kept", "force_empty", "over_seconds", "streams")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_NOW_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    PLACED_AT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_IN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    OVERLAPS_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    FORCE_EMPTY_FIELD_NUMBER: _ClassVar[int]
+    OVER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    namespace: str
+    action: str
+    target: str
+    to: str
+    percent: float
+    percent_now: float
+    state: str
+    reason: str
+    author: str
+    placed_at: _timestamp_pb2.Timestamp
+    expires_at: _timestamp_pb2.Timestamp
+    next_in_seconds: float
+    why: str
+    overlaps: _containers.RepeatedScalarFieldContainer[str]
+    kept: str
+    force_empty: bool
+    over_seconds: float
+    streams: _containers.RepeatedCompositeFieldContainer[OpenStreams]
+    def __init__(self, name: _Optional[str] = ..., namespace: _Optional[str] = ..., action: _Optional[str] = ..., target: _Optional[str] = ..., to: _Optional[str] = ..., percent: _Optional[float] = ..., percent_now: _Optional[float] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., author: _Optional[str] = ..., placed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_in_seconds: _Optional[float] = ..., why: _Optional[str] = ..., overlaps: _Optional[_Iterable[str]] = ..., kept: _Optional[str] = ..., force_empty: _Optional[bool] = ..., over_seconds: _Optional[float] = ..., streams: _Optional[_Iterable[_Union[OpenStreams, _Mapping]]] = ...) -> None: ...
+
+class OpenStreams(_message.Message):
+    __slots__ = ("service", "port", "protocol", "locality", "open", "reporters")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    LOCALITY_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    REPORTERS_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    port: int
+    protocol: str
+    locality: str
+    open: int
+    reporters: int
+    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., locality: _Optional[str] = ..., open: _Optional[int] = ..., reporters: _Optional[int] = ...) -> None: ...
+
+class Outlook(_message.Message):
+    __slots__ = ("endpoints", "loads_known", "moves", "filled", "bereft")
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    LOADS_KNOWN_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    FILLED_FIELD_NUMBER: _ClassVar[int]
+    BEREFT_FIELD_NUMBER: _ClassVar[int]
+    endpoints: int
+    loads_known: bool
+    moves: _containers.RepeatedCompositeFieldContainer[Move]
+    filled: _containers.RepeatedCompositeFieldContainer[Filled]
+    bereft: _containers.RepeatedCompositeFieldContainer[Bereft]
+    def __init__(self, endpoints: _Optional[int] = ..., loads_known: _Optional[bool] = ..., moves: _Optional[_Iterable[_Union[Move, _Mapping]]] = ..., filled: _Optional[_Iterable[_Union[Filled, _Mapping]]] = ..., bereft: _Optional[_Iterable[_Union[Bereft, _Mapping]]] = ...) -> None: ...
+
+class Move(_message.Message):
+    __slots__ = ("service", "port", "from_cluster", "from_locality", "to_cluster", "to_locality", "percent", "requests_per_second")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    FROM_CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    FROM_LOCALITY_FIELD_NUMBER: _ClassVar[int]
+    TO_CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    TO_LOCALITY_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    port: int
+    from_cluster: str
+    from_locality: str
+    to_cluster: str
+    to_locality: str
+    percent: float
+    requests_per_second: float
+    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., from_cluster: _Optional[str] = ..., from_locality: _Optional[str] = ..., to_cluster: _Optional[str] = ..., to_locality: _Optional[str] = ..., percent: _Optional[float] = ..., requests_per_second: _Optional[float] = ...) -> None: ...
+
+class Filled(_message.Message):
+    __slots__ = ("service", "port", "cluster", "locality", "before_percent", "after_percent", "endpoints", "requests_per_second", "capacity", "too_much")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    LOCALITY_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    TOO_MUCH_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    port: int
+    cluster: str
+    locality: str
+    before_percent: float
+    after_percent: float
+    endpoints: int
+    requests_per_second: float
+    capacity: float
+    too_much: bool
+    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., cluster: _Optional[str] = ..., locality: _Optional[str] = ..., before_percent: _Optional[float] = ..., after_percent: _Optional[float] = ..., endpoints: _Optional[int] = ..., requests_per_second: _Optional[float] = ..., capacity: _Optional[float] = ..., too_much: _Optional[bool] = ...) -> None: ...
+
+class Bereft(_message.Message):
+    __slots__ = ("service", "port", "locality", "cluster")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    LOCALITY_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    port: int
+    locality: str
+    cluster: str
+    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., locality: _Optional[str] = ..., cluster: _Optional[str] = ...) -> None: ...
+
 class AcceptRemovalsRequest(_message.Message):
     __slots__ = ("cluster",)
     CLUSTER_FIELD_NUMBER: _ClassVar[int]

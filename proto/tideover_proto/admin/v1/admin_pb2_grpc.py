@@ -77,6 +77,21 @@ class AdminStub:
                 request_serializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.AcceptRemovalsRequest.SerializeToString,
                 response_deserializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.AcceptRemovalsResponse.FromString,
                 _registered_method=True)
+        self.ListOrders = channel.unary_unary(
+                '/tideover.admin.v1.Admin/ListOrders',
+                request_serializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.ListOrdersRequest.SerializeToString,
+                response_deserializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.OrderList.FromString,
+                _registered_method=True)
+        self.PlaceOrder = channel.unary_unary(
+                '/tideover.admin.v1.Admin/PlaceOrder',
+                request_serializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.PlaceOrderRequest.SerializeToString,
+                response_deserializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.PlaceOrderResponse.FromString,
+                _registered_method=True)
+        self.UndoOrder = channel.unary_unary(
+                '/tideover.admin.v1.Admin/UndoOrder',
+                request_serializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.UndoOrderRequest.SerializeToString,
+                response_deserializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.Order.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -142,6 +157,28 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOrders(self, request, context):
+        """Orders: those in force, those that return, and objects of the hub that are refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PlaceOrder(self, request, context):
+        """Writes (but with `dry_run`): drain, shift or freeze. NOT_FOUND: it is about something that does not
+        exist; FAILED_PRECONDITION: it would leave clients without a healthy place, and `force_empty` is not set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndoOrder(self, request, context):
+        """Writes: ends an order; its traffic returns in steps.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -184,6 +221,21 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.AcceptRemovals,
                     request_deserializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.AcceptRemovalsRequest.FromString,
                     response_serializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.AcceptRemovalsResponse.SerializeToString,
+            ),
+            'ListOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrders,
+                    request_deserializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.ListOrdersRequest.FromString,
+                    response_serializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.OrderList.SerializeToString,
+            ),
+            'PlaceOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlaceOrder,
+                    request_deserializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.PlaceOrderRequest.FromString,
+                    response_serializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.PlaceOrderResponse.SerializeToString,
+            ),
+            'UndoOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndoOrder,
+                    request_deserializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.UndoOrderRequest.FromString,
+                    response_serializer=tideover__proto_dot_admin_dot_v1_dot_admin__pb2.Order.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -405,6 +457,87 @@ class Admin:
             '/tideover.admin.v1.Admin/AcceptRemovals',
             tideover__proto_dot_admin_dot_v1_dot_admin__pb2.AcceptRemovalsRequest.SerializeToString,
             tideover__proto_dot_admin_dot_v1_dot_admin__pb2.AcceptRemovalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tideover.admin.v1.Admin/ListOrders',
+            tideover__proto_dot_admin_dot_v1_dot_admin__pb2.ListOrdersRequest.SerializeToString,
+            tideover__proto_dot_admin_dot_v1_dot_admin__pb2.OrderList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlaceOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tideover.admin.v1.Admin/PlaceOrder',
+            tideover__proto_dot_admin_dot_v1_dot_admin__pb2.PlaceOrderRequest.SerializeToString,
+            tideover__proto_dot_admin_dot_v1_dot_admin__pb2.PlaceOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndoOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tideover.admin.v1.Admin/UndoOrder',
+            tideover__proto_dot_admin_dot_v1_dot_admin__pb2.UndoOrderRequest.SerializeToString,
+            tideover__proto_dot_admin_dot_v1_dot_admin__pb2.Order.FromString,
             options,
             channel_credentials,
             insecure,

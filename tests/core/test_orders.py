@@ -1,0 +1,244 @@
+"""Orders over time, as tables and as stories: up in steps, in force, drained, back in steps, over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from core.order_worlds import NOW_S, ORDER, drain, two_clusters
+from tideover_core import order_book as books
+from tideover_core import order_course as courses
+from tideover_core import order_rules as rules
+from tideover_core.model import ServiceKey
+from tideover_core.order_book import Book, Objects
+from tideover_core.order_course import Cue, Pace, Stage
+from tideover_core.orders import Action, ActiveOrder, TrafficOrder
+from tideover_core.policy import Failback
+from tideover_core.target import Aim
+
+FAST = Pace(Failback(steps=(5.0, 25.0, 50.0, 100.0), step_every_s=10.0))
+
+
+def course_at(order: TrafficOrder, *seconds: float) -> list[tuple[str, float]]:
+    """State and percent at each of these times after it was accepted; looked at once a second."""
+    course, told, now = courses.begun(order, NOW_S), [], 0.0
+    for moment in seconds:
+        while now < moment:
+            now = min(moment, now + 1.0)
+            course = courses.advanced(order, course, NOW_S + now, FAST)
+        told.append((str(course.stage), round(course.percent, 3)))
+    return told
+
+
+def test_at_once_then_drained_after_the_drain_time() -> None:
+    assert course_at(ORDER, 0, 29, 30, 100) == [
+        ("Draining", 100), ("Draining", 100), ("Drained", 100), ("Drained", 100)
+    ]  # fmt: skip
+
+
+def test_over_a_minute_it_rises_in_ten_steps() -> None:
+    order = replace(ORDER, over_s=60.0)
+    assert course_at(order, 0, 5, 6, 12, 53, 54, 84) == [
+        ("Rising", 10), ("Rising", 10), ("Rising", 20), ("Rising", 30), ("Rising", 90), ("Draining", 100),
+        ("Drained", 100),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "order",
+    [replace(ORDER, percent=30.0), replace(ORDER, action=Action.SHIFT, to=Aim(cluster="dublin"))],
+)
+def test_what_does_not_take_all_away_empties_nothing(order: TrafficOrder) -> None:
+    assert course_at(order, 0, 100) == [("InForce", order.percent)] * 2
+
+
+def test_an_expired_drain_comes_back_as_a_place_that_recovers() -> None:
+    order = replace(ORDER, expires_at_s=NOW_S + 60)
+    assert course_at(order, 59, 60, 69, 70, 80, 90) == [
+        ("Drained", 100), ("Returning", 95), ("Returning", 95), ("Returning", 75), ("Returning", 50),
+        ("Over", 0),
+    ]  # fmt: skip
+
+
+def test_half_a_drain_gives_half_of_each_step_back() -> None:
+    order = replace(ORDER, percent=50.0, expires_at_s=NOW_S + 1)
+    assert course_at(order, 1, 11, 21, 31) == [
+        ("Returning", 47.5), ("Returning", 37.5), ("Returning", 25), ("Over", 0)
+    ]  # fmt: skip
+
+
+def test_a_freeze_is_simply_over() -> None:
+    order = replace(ORDER, action=Action.FREEZE, expires_at_s=NOW_S + 5)
+    assert course_at(order, 0, 5) == [("InForce", 100), ("Over", 0)]
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0, 9e9, -9e9])
+def test_a_clock_that_jumps_neither_skips_nor_prolongs_a_stage(jump_s: float) -> None:
+    order = replace(ORDER, over_s=60.0)
+    course = courses.begun(order, NOW_S)
+    course = courses.advanced(order, course, NOW_S + 1 + jump_s)
+    assert course.percent <= 20  # one step of ten at most
+    for second in range(1, 100):
+        course = courses.advanced(order, course, NOW_S + 1 + jump_s + second)
+    assert course.stage is Stage.DRAINED
+
+
+def test_a_percent_that_is_edited_is_reached_in_steps_up_and_down() -> None:
+    before = replace(ORDER, percent=100.0)
+    course = courses.advanced(before, courses.begun(before, NOW_S), NOW_S + 1)
+    after = replace(before, percent=40.0, over_s=3.0)
+    course = courses.edited(after, course, before)
+    told = []
+    for second in range(2, 6):
+        course = courses.advanced(after, course, NOW_S + second)
+        told.append((str(course.stage), round(course.percent)))
+    assert told == [("Rising", 80), ("Rising", 60), ("InForce", 40), ("InForce", 40)]
+
+
+def test_every_stage_has_a_way_on() -> None:
+    reached = {stage for stage, _ in courses.NEXT}
+    assert reached == set(Stage) - {Stage.OVER}
+    assert {stage for (stage, cue) in courses.NEXT if cue is Cue.ENDED} == courses.GIVES
+
+
+def test_an_object_that_another_replica_acts_on_begins_where_that_one_is() -> None:
+    order = replace(ORDER, over_s=60.0)
+    assert courses.begun(order, NOW_S, 31.0).percent == 60
+    old = courses.begun(order, NOW_S, 3600.0)
+    assert courses.advanced(order, old, NOW_S).stage is Stage.DRAINED
+
+
+# the book
+
+
+def compared(book: Book, *orders: TrafficOrder, current: bool = True, now_s: float = NOW_S) -> Book:
+    world = two_clusters()
+    return books.compared(
+        book,
+        Objects(orders, current),
+        now_s,
+        lambda order: rules.refusal(order, world, now_s),
+        lambda order: FAST,
+    )
+
+
+def stage(book: Book, order: TrafficOrder = ORDER) -> str:
+    entry = book.entries.get(books.name_of(order))
+    return str(entry.course.stage) if entry is not None else ""
+
+
+def test_an_object_counts_and_its_deletion_ends_it() -> None:
+    book = compared(Book(), ORDER)
+    assert stage(book) == "Draining"
+    assert stage(compared(book, current=False)) == "Draining"  # the hub is not heard: it stays
+    gone = compared(book)
+    assert stage(gone) == "Returning"
+    assert gone.entries[books.name_of(ORDER)].course.why == books.DELETED
+
+
+def test_an_order_given_here_does_not_need_the_hub_and_follows_its_copy() -> None:
+    book = books.placed(Book(), ORDER, NOW_S)
+    name = books.name_of(ORDER)
+    assert book.entries[name].to_copy
+    assert stage(compared(book)) == "Draining"  # not yet there: not deleted
+    book = compared(books.copied(book, name, there=True), ORDER)
+    assert not book.entries[name].to_copy
+    assert stage(compared(book)) == "Returning"  # somebody deleted the copy
+
+
+def test_an_undone_order_does_not_come_back_with_its_object() -> None:
+    name = books.name_of(ORDER)
+    book = books.undone(compared(Book(), ORDER), name, "undone by ada", FAST)
+    for second in range(1, 60):
+        book = books.advanced(book, NOW_S + second, lambda order: FAST)
+        book = compared(book, ORDER, now_s=NOW_S + second)
+    assert (stage(book), book.entries[name].to_delete) == ("Over", True)  # the hub was not there to delete it
+    assert book.in_force() == ()
+    assert compared(book).entries == {}  # now it is gone
+
+
+def test_a_copy_that_expires_is_deleted_and_an_object_of_the_hub_stays_as_refused() -> None:
+    order = replace(ORDER, expires_at_s=NOW_S + 1)
+    mine = compared(books.placed(Book(), order, NOW_S), order)
+    theirs = compared(Book(), order)
+    for second in range(1, 60):
+        mine, theirs = (
+            compared(books.advanced(one, NOW_S + second, lambda _: FAST), order, now_s=NOW_S + second)
+            for one in (mine, theirs)
+        )
+    assert mine.entries[books.name_of(order)].to_delete
+    assert theirs.entries == {}
+    assert "expired" in theirs.refused[books.name_of(order)][1]
+
+
+def test_there_is_a_limit_to_orders() -> None:
+    many = [replace(ORDER, name=f"o{n}") for n in range(books.MOST + 3)]
+    book = compared(Book(), *many)
+    assert (len(book.entries), len(book.refused)) == (books.MOST, 3)
+
+
+# what is refused, and who wins
+
+
+@pytest.mark.parametrize(
+    ("order", "word"),
+    [
+        (drain(cluster="pariss"), "there is no cluster pariss; did you mean paris?"),
+        (drain(region="eu-wst"), "there is no region eu-wst; did you mean eu-west?"),
+        (drain(zone="mars"), "there is no zone mars"),
+        (
+            drain(service=ServiceKey("shop", "cartt")),
+            "there is no service shop/cartt; did you mean shop/cart?",
+        ),
+        (drain(service=ServiceKey("shop", "cart"), service_cluster="rome"), "there is no cluster rome"),
+        (drain(cluster="paris", region="eu-north"), "cluster/paris,region/eu-north holds no endpoint"),
+        (drain(address="10.1.0.1", port=9999), "holds no endpoint; 10.1.0.1 has 10.1.0.1:80"),
+        (drain(address="10.1.0.77", port=80), "holds no endpoint; did you mean 10.1.0."),
+        (replace(ORDER, expires_at_s=NOW_S - 90), "it has expired 90 s before it came"),
+        (
+            replace(ORDER, action=Action.SHIFT, to=Aim(cluster="roma")),
+            "there is no cluster roma",
+        ),
+        (replace(ORDER, action=Action.SHIFT, to=Aim(cluster="paris")), "are the same place"),
+        (
+            replace(ORDER, namespace="shop"),
+            "outside of tideover-system an order is about a service of its own",
+        ),
+        (replace(drain(service=ServiceKey("shop", "cart")), namespace="bank"), "outside of tideover-system"),
+    ],
+)
+def test_refused(order: TrafficOrder, word: str) -> None:
+    assert word in rules.refusal(order, two_clusters(), NOW_S)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ORDER,
+        replace(drain(service=ServiceKey("shop", "cart")), namespace="shop"),
+        replace(ORDER, action=Action.SHIFT, to=Aim(region="eu-north")),
+        replace(drain(zone="eu-west-a"), action=Action.SHIFT, to=Aim(region="eu-west")),
+        drain(address="10.1.0.1", port=80),
+    ],
+)
+def test_taken(order: TrafficOrder) -> None:
+    assert rules.refusal(order, two_clusters(), NOW_S) == ""
+
+
+def active(name: str, percent: float = 100.0, action: Action = Action.DRAIN, **aim: str) -> ActiveOrder:
+    order = replace(drain(**aim), name=name, action=action, percent=percent)
+    return ActiveOrder(replace(order, to=Aim(cluster="dublin") if action is Action.SHIFT else None), percent)
+
+
+def test_contradicting_orders_are_both_shown_with_the_stricter_as_winner() -> None:
+    half, whole = active("half", 50.0, cluster="paris"), active("whole", region="eu-west")
+    shift = active("shift", 20.0, Action.SHIFT, zone="eu-west-a")
+    away = active("away", cluster="dublin")
+    told = rules.overlaps([half, shift, whole, away], two_clusters())
+    assert told["tideover-system", "half"][0] == "whole is about 8 of the same endpoints; whole wins"
+    assert told["tideover-system", "whole"][0] == "half is about 8 of the same endpoints; whole wins"
+    assert "whole is about 4 of the same endpoints; whole wins" in told["tideover-system", "shift"]
+    assert "shift sends to what away drains, which wins" in told["tideover-system", "shift"]
+    assert told["tideover-system", "away"] == ("shift sends to what away drains, which wins",)
+    assert books.strictness(whole) < books.strictness(half) < books.strictness(shift)

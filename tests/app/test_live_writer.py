@@ -106,10 +106,15 @@ async def test_what_became_of_policies_and_orders_is_in_their_conditions(
         assert first["Accepted"]["status"] == "True"
         assert (first["Conflicted"]["status"], first["Conflicted"]["reason"]) == ("False", "NoConflict")
         assert {one["observedGeneration"] for one in first.values()} == {1}
-        refused = await until(
-            lambda: conditions(admin, "TrafficOrder", "kernel", namespace).get("Accepted"), PATIENCE_S
+        await until(
+            lambda: (
+                conditions(admin, "TrafficOrder", "kernel", namespace).get("Programmed", {}).get("status")
+                == "True"
+            ),
+            PATIENCE_S,
         )
-        assert (refused["status"], refused["reason"]) == ("False", "NotActedOn")
+        taken = conditions(admin, "TrafficOrder", "kernel", namespace)["Accepted"]
+        assert (taken["status"], taken["reason"]) == ("True", "Accepted")
 
         admin.apply(
             policy(namespace, "younger", scope="Cluster", capacity={"requestsPerSecondPerEndpoint": 5})

@@ -109,6 +109,7 @@ MAY = [
     ("create", "events.k8s.io/events", "shop"),
     ("patch", "events.k8s.io/events", "shop"),
     ("create", "coordination.k8s.io/leases", SYSTEM),
+    *[(verb, "tideover.dev/trafficorders", SYSTEM) for verb in ("get", "create", "patch", "delete")],
 ]
 MAY_NOT = [
     *[(verb, "/secrets", "shop") for verb in ("get", "list", "watch", *WRITES)],

@@ -47,6 +47,8 @@ class HttpBackend:
         self.headers.append(dict(request.headers))
         if self.hangs:
             await asyncio.Event().wait()
+        if slow := request.query.get("slow_s"):
+            await asyncio.sleep(float(slow))
         if self.resets and request.transport is not None:
             request.transport.abort()
         answer = {"servedBy": self.name, "method": request.method, "path": request.path}

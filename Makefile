@@ -4,6 +4,8 @@ venv := .venv/bin
 # what makes a network namespace is run apart where a plain user tests
 live = tests/e2e/test_live_failover.py tests/e2e/test_live_faults.py
 apart = $(if $(TESTS),,$(shell [ "$$(id -u)" = 0 ] || printf -- '--ignore=%s ' $(live)))
+# two at a time: they wait more than they compute; tests/support/apiserver/fixtures.py says who gets what
+workers = -n 2 --dist loadgroup --no-loadscope-reorder
 compile = $(venv)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 help:            ## this list
@@ -12,17 +14,17 @@ help:            ## this list
 setup:           ## create .venv with the locked dependencies (both commands below call it)
 	@.ci/setup
 
-demo: setup      ## two clusters with real Envoys under load, faults one after another (about two minutes)
+demo: setup      ## two clusters with real Envoys under load, faults one after another (about three minutes)
 	@$(venv)/tideover demo $(DEMO)
 
 test: setup lint $(if $(TESTS),,servers) ## everything, with real Envoys and real Kubernetes API servers
-	@$(venv)/pytest $(TESTS) $(apart)
+	@$(venv)/pytest $(if $(TESTS),,$(workers)) $(TESTS) $(apart)
 	@# these make a network namespace, which a plain user may only in a process of its own
 	@[ "$$(id -u)" = 0 ] || [ -n "$(TESTS)" ] || \
 	  PYTHONPATH=tests $(venv)/python -m support.network $(venv)/python -m pytest $(live)
 
 test-quick: setup lint ## the same without what needs real API servers
-	@$(venv)/pytest -m "not apiserver" $(TESTS)
+	@$(venv)/pytest $(if $(TESTS),,$(workers)) -m "not apiserver" $(TESTS)
 
 servers: setup   ## build kube-apiserver and etcd for the tests, once (5 to 10 minutes, then cached)
 	@cd tests && ../$(venv)/python -m support.apiserver

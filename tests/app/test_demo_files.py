@@ -53,7 +53,9 @@ def test_policies_are_understood_completely(tmp_path: Path) -> None:
     facts = read_cluster("policies", "default", Locality(), plan.run_folder / "policies")
     assert facts.problems == ()
     (rule,) = facts.destination_rules
-    (policy,) = facts.failover_policies
+    policy, judged = sorted(facts.failover_policies, key=lambda one: one.name)  # demo, judged
+    assert judged.settings.active_check is not None
+    assert judged.settings.fleet_health is not None
     assert rule.settings.outlier is not None
     assert rule.settings.outlier.split_local_origin is False
     assert policy.settings.retry is not None

@@ -21,6 +21,7 @@ ALL = (
     promises.KILLED,
     promises.LOST,
     promises.FROZEN,
+    promises.EVACUATED,
     promises.BEHEADED,
 )
 
@@ -67,6 +68,7 @@ def test_a_quick_move_without_failures_keeps_every_promise(scene: Scene) -> None
         (promises.KILLED, False),
         (promises.LOST, False),
         (promises.FROZEN, True),
+        (promises.EVACUATED, False),
         (promises.BEHEADED, False),
     ],
     ids=lambda v: getattr(v, "letter", v),

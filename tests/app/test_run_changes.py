@@ -114,7 +114,8 @@ async def test_policies_of_another_folder_apply_live(setup: Setup) -> None:
 
 
 async def test_policies_that_were_never_read_are_not_remembered_as_none(setup: Setup) -> None:
-    setup.settings = {"policies": "./policies"}  # not there: a share that is not mounted yet, say
+    # not there: a share that is not mounted yet, say
+    setup.settings = {"policies": "./policies", "startGrace": "500ms"}
     setup.write()
 
     async def incomplete(tideover: Tideover) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from .layout import NAMESPACE, SERVICE_PORT, Cluster, Instance, Layout
 
 Manifest = dict[str, Any]
+JUDGED = ("reviews", "productpage")  # by what callers report
 
 
 def listed(items: Iterable[Manifest]) -> Manifest:
@@ -68,7 +69,7 @@ def _pod(cluster: Cluster, pod: Instance) -> Manifest:
 
 
 def policies() -> Manifest:
-    """What the demo's user asks for beyond the defaults, because of scene (f); docs/demo.md says why.
+    """What the demo's user asks for beyond the defaults, because of scenes (f) to (i); docs/demo.md says why.
 
     The DestinationRule counts timeouts as gateway errors (Istio's way, errors not split): with split
     errors every new connection that the kernel of a stopped process accepts would reset the count.
@@ -78,7 +79,7 @@ def policies() -> Manifest:
         "kind": "DestinationRule",
         "metadata": {"name": "demo", "namespace": NAMESPACE},
         "spec": {
-            "host": f"*.{NAMESPACE}.svc.cluster.local",
+            "host": f"ratings.{NAMESPACE}.svc.cluster.local",
             "trafficPolicy": {
                 "outlierDetection": {
                     "splitExternalLocalOriginErrors": False,
@@ -95,9 +96,26 @@ def policies() -> Manifest:
         "apiVersion": "tideover.dev/v1alpha1",
         "kind": "FailoverPolicy",
         "metadata": {"name": "demo", "namespace": NAMESPACE},
-        "spec": {"retry": {"attempts": 2, "perTryTimeout": "1s"}},
+        "spec": {
+            "retry": {"attempts": 2, "perTryTimeout": "1s"},
+            # in a hurry: by default half a minute, and ten seconds for each step
+            "failback": {"holdDown": "500ms", "steps": [20, 60, 100], "stepEvery": "1500ms"},
+        },
     }
-    return listed([rule, policy])
+    # one sidecar calls from each zone, which is one vote: a check has to agree with it. No sidecar ejects
+    # for itself here: what moves calls is what all of them report, so that it can be seen
+    judged = {
+        "apiVersion": "tideover.dev/v1alpha1",
+        "kind": "FailoverPolicy",
+        "metadata": {"name": "judged", "namespace": NAMESPACE},
+        "spec": {
+            "targetRefs": [{"kind": "Service", "name": name} for name in JUDGED],
+            "outlier": {"maxEjectionPercent": 0},
+            "fleetHealth": {"window": "2s", "minRequests": 5, "minReporters": 1},
+            "activeCheck": {"http": {"path": "/"}, "interval": "500ms", "timeout": "400ms"},
+        },
+    }
+    return listed([rule, policy, judged])
 
 
 def configuration(layout: Layout) -> Mapping[str, Any]:

@@ -76,6 +76,8 @@ class Result:
 
 
 RATINGS = Scope(HOME, frozenset({"ratings"}))
+REVIEWS = Scope(HOME, frozenset({"reviews"}))
+PRODUCTPAGE = Scope(HOME, frozenset({"productpage"}))
 EVERYTHING = Scope(HOME, frozenset(SERVICES))
 
 NOT_READY = Scene(
@@ -111,6 +113,25 @@ BEHEADED = Scene(
     "ratings in paris turns unready; as soon as the first call is served elsewhere the control plane gets "
     "kill -9, then the unready pods die too. Later the control plane is started again, and the pods.",
     RATINGS, AWAY, Promise(moved_within_s=None, cuts_count=False),
+)  # fmt: skip
+
+SICK = Scene(
+    "g", "reviews in paris answers 503",
+    "All reviews pods of paris answer 503 and stay ready; nothing on disk changes. What callers report and "
+    "a check that agrees make it unhealthy for all; once it is well its share comes back in steps.",
+    REVIEWS, AWAY, Promise(moved_within_s=3.0),
+)  # fmt: skip
+RELAPSED = Scene(
+    "h", "productpage in paris relapses on its way back",
+    "It answers 503 and gets well; as soon as its first calls are back it answers 503 again. It never had "
+    "more than the share of its first step, loses that, and waits longer.",
+    PRODUCTPAGE, AWAY, Promise(moved_within_s=3.0),
+)  # fmt: skip
+EVACUATED = Scene(
+    "i", "paris is evacuated by hand",
+    "`tideover drain cluster/paris --dry-run` says what would move and where to, then the same without "
+    "it moves it; `tideover undo` brings it back in steps.",
+    EVERYTHING, AWAY, Promise(moved_within_s=3.0),
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from tideover_core import __version__
 
-from . import DemoOptions, report, scenes
+from . import DemoOptions, program, report, scenes
 from .disk import UnusableFolderError, replace
 from .display import Display, picture
 from .layout import NAMESPACE, SERVICE_PORT, Layout, layout
@@ -32,7 +32,7 @@ from .stage import MissingError, PortTakenError, Stage, check_ports, programs
 
 CALLS_PER_SECOND = 120.0  # per caller: enough to see 1 %, little enough for two shared cores
 NEWEST_CALLS, FORGET_EVERY_S = 20_000, 10.0  # more than are made in the half minute that is shown
-LIMIT_S = 170.0  # for all scenes: the demo takes three minutes at most
+LIMIT_S = 230.0  # for all scenes: the demo takes four minutes at most
 KEPT, BROKEN, CANNOT_RUN, NOT_STARTED = 0, 1, 2, 3
 
 
@@ -91,7 +91,7 @@ async def _perform(stage: Stage, options: DemoOptions, console: Console, done: l
     """Everything from the first process to the report; `done` gets the exit code once it is known."""
     began_s = time.monotonic()
     load = Load(stage.layout.clusters, CALLS_PER_SECOND)
-    view = View(tuple(scenes.ACTS), [], load.calls, began_s)
+    view = View(tuple(program.ACTS), [], load.calls, began_s)
     display = Display(view, console)
     pace = scenes.FAST if options.fast else scenes.NORMAL
     show = Show(stage, load, pace, view.takes, display.tell, display.finished)
@@ -122,13 +122,13 @@ async def _play(show: Show) -> None:
     """All scenes, within the limit; those that were not played are takes without calls."""
     try:
         async with asyncio.timeout(LIMIT_S):
-            await scenes.play_all(show)
+            await program.play_all(show)
     except TimeoutError:
         now_s = time.monotonic()
         for take in show.takes:
             take.ended_s = take.ended_s or now_s
         show.takes[-1].trouble = show.takes[-1].trouble or f"the demo's {LIMIT_S:.0f} s were over"
-        for scene in tuple(scenes.ACTS)[len(show.takes) :]:
+        for scene in tuple(program.ACTS)[len(show.takes) :]:
             show.takes.append(Take(scene, now_s, now_s, now_s, now_s, trouble="not played"))
 
 

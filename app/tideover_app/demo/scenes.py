@@ -1,4 +1,4 @@
-"""The scenes played: each harms the world, waits until the calls have moved, and heals it again.
+"""How a scene is played: it harms the world, waits until the calls have moved, and heals it again.
 
 Nothing waits for a fixed time except to let the viewer see: every step goes on when its condition is
 true, and a limit turns "never" into a broken promise instead of a demo that hangs.
@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from . import promises
-from .layout import HOME, SERVICES
+from .layout import SERVICES
 from .load import Load
 from .measure import ended_between
 from .processes import NotStartedError
@@ -108,107 +108,6 @@ def at_home(load: Load, now_s: float) -> bool:
     return len(served) == len(load.clusters) * len(SERVICES) and all(
         call.served_by == call.caller for call in recent
     )
-
-
-async def _nothing(show: Show, take: Take) -> None:
-    """For a scene whose healing is the next scene."""
-
-
-async def _ratings_unready(show: Show, take: Take) -> None:
-    take.changed_s = show.stage.mark(HOME, "ratings", ready=False)
-    note(show, take, "not ready on disk", take.changed_s)
-    await hold_once_moved(show, take)
-
-
-async def _ratings_ready(show: Show, take: Take) -> None:
-    take.changed_s = show.stage.mark(HOME, "ratings", ready=True)
-    note(show, take, "ready on disk", take.changed_s)
-    await hold_once_moved(show, take)
-
-
-async def _kill_ratings(show: Show, take: Take) -> None:
-    take.changed_s = await show.stage.kill(HOME, "ratings")
-    note(show, take, "killed", take.changed_s)
-    await hold_once_moved(show, take)
-
-
-async def _run_ratings(show: Show, take: Take) -> None:
-    await show.stage.restart(HOME, "ratings")
-    note(show, take, "run again")
-    await until_home(show, take)
-
-
-async def _lose_paris(show: Show, take: Take) -> None:
-    take.changed_s = show.stage.mark(HOME, *SERVICES, ready=False)
-    note(show, take, "not ready on disk", take.changed_s)
-    await asyncio.sleep(take.changed_s + 1.0 - time.monotonic())
-    note(show, take, "killed", await show.stage.kill(HOME))
-    await hold_once_moved(show, take)
-
-
-async def _rebuild_paris(show: Show, take: Take) -> None:
-    await show.stage.restart(HOME)
-    note(show, take, "run again, and ready on disk", show.stage.mark(HOME, *SERVICES, ready=True))
-    await until_home(show, take)
-
-
-async def _freeze_paris(show: Show, take: Take) -> None:
-    take.changed_s = show.stage.freeze(HOME)
-    note(show, take, "stopped", take.changed_s)
-    await hold_once_moved(show, take)
-
-
-async def _thaw_paris(show: Show, take: Take) -> None:
-    show.stage.thaw(HOME)
-    note(show, take, "continued")
-    await until_home(show, take)
-
-
-async def _kill_control_plane(show: Show, take: Take) -> None:
-    take.changed_s = show.stage.mark(HOME, "ratings", ready=False)
-    note(show, take, "not ready on disk", take.changed_s)
-    await _first_call_elsewhere(show, take)
-    await show.stage.kill_control_plane()
-    note(show, take, "control plane killed")
-    await hold_once_moved(show, take)
-    note(show, take, "pods killed", await show.stage.kill(HOME, "ratings"))
-    await asyncio.sleep(show.pace.hold_s)
-    await show.stage.control_plane.start()
-    await show.stage.control_plane_ready()
-    note(show, take, "control plane runs again")
-    await asyncio.sleep(show.pace.hold_s)
-
-
-async def _first_call_elsewhere(show: Show, take: Take) -> None:
-    assert take.changed_s is not None
-    scene, end_s = take.scene, take.changed_s + MOVE_LIMIT_S
-    while (now_s := time.monotonic()) < end_s:
-        fresh = ended_between(show.load.calls, take.changed_s, now_s)
-        if any(scene.scope.holds(call) and call.served_by == scene.goes_to for call in fresh):
-            return
-        await asyncio.sleep(0.005)
-
-
-async def _heal_ratings(show: Show, take: Take) -> None:
-    await show.stage.restart(HOME, "ratings")
-    note(show, take, "run again, and ready on disk", show.stage.mark(HOME, "ratings", ready=True))
-    await until_home(show, take)
-
-
-ACTS: Mapping[Scene, tuple[Act, Act]] = {
-    promises.NOT_READY: (_ratings_unready, _nothing),
-    promises.BACK: (_ratings_ready, until_home),
-    promises.KILLED: (_kill_ratings, _run_ratings),
-    promises.LOST: (_lose_paris, _rebuild_paris),
-    promises.FROZEN: (_freeze_paris, _thaw_paris),
-    promises.BEHEADED: (_kill_control_plane, _heal_ratings),
-}
-
-
-async def play_all(show: Show) -> None:
-    """Every scene, in order."""
-    for scene, (fault, heal) in ACTS.items():
-        await play(show, scene, fault, heal)
 
 
 async def calm(show: Show) -> None:

@@ -141,15 +141,13 @@ class Stage:
             "--server", f"127.0.0.1:{self.layout.xds_port}",
             "--http-port", str(cluster.sidecar_port), "--admin-port", str(cluster.sidecar_admin_port),
         ]  # fmt: skip
-        process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        out, errors = await process.communicate()
-        if process.returncode:
-            raise NotStartedError(
-                f"{' '.join(command)} ended with code {process.returncode}:\n{errors.decode()}"
-            )
-        self._bootstrap(cluster).write_bytes(out)
+        self._bootstrap(cluster).write_text(await _said(command))
+
+    async def command(self, *arguments: str) -> str:
+        """What a command says to the running control plane. NotStartedError when it fails."""
+        # the socket of the local user, who may change things
+        server = ["--server", f"unix:{self.layout.run_folder / 'state' / 'admin.sock'}"]
+        return await _said([self.tideover, *arguments, *server])
 
     async def end(self) -> None:
         """End everything, whatever state it is in."""
@@ -187,6 +185,17 @@ class Stage:
         for process in self._of(cluster, *services):
             process.signal(signal.SIGCONT)
 
+    def sicken(self, cluster: str, *services: str) -> float:
+        """From now on they answer 503, and stay ready; when it was done."""
+        for process in self._of(cluster, *services):
+            process.signal(signal.SIGUSR1)
+        return time.monotonic()
+
+    def cure(self, cluster: str, *services: str) -> None:
+        """They answer well again."""
+        for process in self._of(cluster, *services):
+            process.signal(signal.SIGUSR2)
+
     async def kill_control_plane(self) -> None:
         """kill -9."""
         self.control_plane.kill()
@@ -212,6 +221,16 @@ class Stage:
     async def _pods_listening(self, pods: Iterable[Instance]) -> None:
         for pod in pods:
             await _until(lambda pod=pod: connects(pod.address, pod.port), self.pods[pod])  # type: ignore[misc]
+
+
+async def _said(command: list[str]) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, errors = await process.communicate()
+    if process.returncode:
+        raise NotStartedError(f"{' '.join(command)} ended with code {process.returncode}:\n{errors.decode()}")
+    return out.decode()
 
 
 async def connects(address: str, port: int) -> bool:

@@ -30,13 +30,8 @@ _NODE_FIRST = "the first message says nothing of who reports"
 
 @dataclass(frozen=True, slots=True)
 class LoadReportOptions:
-    """Durations in seconds. `reports_per_second` is the budget of this replica.
+    """Durations in seconds. `reports_per_second` is the budget of this replica."""
 
-    `asks`: false keeps streams open and asks for nothing. To refuse them would be worse: Envoy takes an
-    unknown method for a failure of this replica, and ejects it.
-    """
-
-    asks: bool = True
     interval_s: float = 1.0
     reports_per_second: int = 500
     first_message_within_s: float = 30.0
@@ -261,8 +256,7 @@ class _Reporter:
         self.client = client
         first_in_s = self._server.opened(self, client)
         voter = self.voter = await who(self._context, client)
-        if self._options.asks:
-            self._asking = asyncio.create_task(self._ask_to_the_end(first_in_s))
+        self._asking = asyncio.create_task(self._ask_to_the_end(first_in_s))
         while isinstance(raw, bytes):
             now_s = time.monotonic()
             self._take(raw, voter, told, now_s)

@@ -14,14 +14,16 @@ from support.backend import HttpBackend, serving
 from support.envoy import Envoy
 from support.load import call, load
 from support.ports import free_port
-from support.wait import holds, until
+from support.wait import until
+from support.xds_serving import serving_xds
 from support.xds_worlds import RATINGS, cluster, endpoint, service, world
 from tideover_core.model import Locality
 from tideover_core.world import World
 from tideover_health.load_reports_server import LoadReportOptions
+from tideover_health.unasked_server import Unasked
 
 pytestmark = pytest.mark.envoy
-HOST = "ratings.bookinfo:9080"
+HOST, XDS = "ratings.bookinfo:9080", "cluster.tideover-xds"
 PARIS, DUBLIN = Locality("eu-west", "eu-west-a"), Locality("eu-north", "eu-north-a")
 QUICK = LoadReportOptions(interval_s=0.3, look_every_s=0.05)
 
@@ -161,16 +163,20 @@ async def test_nothing_is_lost_when_we_restart(tmp_path: Path) -> None:
 
 
 async def test_a_replica_that_judges_nothing_stays_whole_in_the_eyes_of_envoy(tmp_path: Path) -> None:
-    """The stream stays open: refused, the replica would be ejected and the configuration with it."""
-    backends = free_port()
+    """Refused as an unknown method, Envoy would eject the replica, and its xDS streams with it."""
+    unasked = Unasked()
     async with (
-        reporting(two_in_paris(backends), LoadReportOptions(asks=False)) as plane,
-        caller(plane.port, tmp_path) as (envoy, _),
+        serving_xds(two_in_paris(free_port()), more=unasked.handlers()) as serving,
+        caller(serving.port, tmp_path) as (envoy, _),
     ):
-        await until(lambda: plane.server.pace.reporters == 1)
-        stats = await envoy.stats("cluster.tideover-xds.outlier_detection.ejections_enforced_total|load_rep")
-        assert stats["cluster.tideover-xds.outlier_detection.ejections_enforced_total"] == 0
-        await holds(lambda: not plane.told.reports, 0.5)
+
+        async def opened() -> bool:
+            return (await envoy.stats("tideover-xds.upstream_rq_active"))[f"{XDS}.upstream_rq_active"] >= 2
+
+        await until(opened, what="configuration and load reports")
+        stats = await envoy.stats("ejections_enforced_total|load_reporter")
+        assert stats[f"{XDS}.outlier_detection.ejections_enforced_total"] == 0
+        assert stats["load_reporter.errors"] == 0
 
 
 async def test_what_backends_say_of_themselves_is_reported(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import pytest
 from health.load_reports import Told, intervals, raw_reporters, reporting, stats
 from health.test_load_report_codec import RATINGS, place
 from support.wait import holds, until
+from support.xds_serving import serving_xds
 from support.xds_worlds import two_clusters
 from tideover_health.load_reports_server import LoadReportOptions
 from tideover_health.signals import Voter
+from tideover_health.unasked_server import Unasked
 
 QUICK = LoadReportOptions(interval_s=0.2, look_every_s=0.02)
 
@@ -160,12 +162,22 @@ async def test_a_flood_is_read_no_faster_than_it_was_asked_for() -> None:
 
 
 async def test_a_replica_that_judges_nothing_keeps_streams_open_and_asks_nothing() -> None:
-    """Refused as an unknown method, Envoy would eject the replica: its xDS streams too."""
-    options = LoadReportOptions(asks=False)
-    async with reporting(two_clusters(), options) as plane, raw_reporters(plane.port) as (one,):
+    unasked = Unasked()
+    async with (
+        serving_xds(two_clusters(), more=unasked.handlers()) as serving,
+        raw_reporters(serving.port) as (one,),
+    ):
         await one.send(node="envoy-1")
-        await until(lambda: plane.server.pace.reporters == 1)
         await holds(lambda: not one.questions and not one._reading.done(), 0.3)
+        await unasked.stop()
+        assert await one.ended() == (grpc.StatusCode.OK, "")
+
+
+async def test_streams_of_such_a_replica_get_old_too() -> None:
+    more = Unasked(age_s=0.1).handlers()
+    async with serving_xds(two_clusters(), more=more) as serving, raw_reporters(serving.port) as (one,):
+        await one.send(node="envoy-1")
+        assert await one.ended() == (grpc.StatusCode.OK, "")
 
 
 async def test_reports_survive_our_restart_on_the_same_port() -> None:

@@ -89,6 +89,42 @@ def test_keepalive_can_be_set(capsys: pytest.CaptureFixture[str]) -> None:
     assert http2["connection_keepalive"] == {"interval": "2s", "timeout": "0.5s"}
 
 
+def test_a_token_is_read_from_its_file_for_each_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = xds_cluster(printed(capsys, "envoy", "--token-file", "/var/run/secrets/tideover/token"))
+    (options,) = cluster["typed_extension_protocol_options"].values()
+    mutation, codec = options["http_filters"]
+    (said,) = mutation["typed_config"]["mutations"]["request_mutations"]
+    assert said["append"]["header"] == {
+        "key": "authorization",
+        "value": "Bearer %FILE_CONTENT(/var/run/secrets/tideover/token:/var/run/secrets/tideover)%",
+    }
+    assert codec["name"] == "envoy.filters.http.upstream_codec"
+
+
+def test_a_proxyless_client_sends_its_token_only_with_tls(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bootstrap", "grpc", "--cluster", "paris", "--token-file", "/t", "--ca", "/ca.pem"]) == 0
+    out, err = capsys.readouterr()
+    (server,) = json.loads(out)["xds_servers"]
+    assert server["call_creds"] == [{"type": "jwt_token_file", "config": {"jwt_token_file": "/t"}}]
+    assert "GRPC_EXPERIMENTAL_XDS_BOOTSTRAP_CALL_CREDS=true" in err
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (["envoy", "--token-file", "/t", "--server", "10.0.0.1:18000"], "must not cross the network"),
+        (["envoy", "--token-file", "/t", "--server", "control-plane:18000"], "must not cross the network"),
+        (["envoy", "--token-file", "/t%(x)"], "Envoy cannot name"),
+        (["grpc", "--token-file", "/t"], "no token without TLS"),
+    ],
+)
+def test_a_token_that_would_be_read_by_others_is_refused(
+    capsys: pytest.CaptureFixture[str], line: list[str], why: str
+) -> None:
+    assert run(["bootstrap", *line]) == 2
+    assert why in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("flags", "api"), [((), "DELTA_GRPC"), (("--sotw",), "GRPC")])
 def test_envoy_waits_for_its_first_configuration_and_comes_back_quickly(
     capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], api: str

@@ -30,7 +30,8 @@ class Mtls:
         self.authority = Authority()
         self.ca = folder / "ca.crt"
         self.ca.write_bytes(self.authority.pem)
-        self.authority.issue("control plane", dns=SERVER_NAME).write(folder / "tls.crt", folder / "tls.key")
+        ours = self.authority.issue("control plane", dns=SERVER_NAME, ip="127.0.0.1")
+        ours.write(folder / "tls.crt", folder / "tls.key")
 
     @property
     def settings(self) -> dict[str, Any]:

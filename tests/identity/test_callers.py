@@ -182,6 +182,30 @@ async def test_a_good_token_wins_over_the_certificate_and_a_bad_one_leaves_it() 
     assert (found.id, found.problem) == (spiffe_id("gateway"), "its token is refused: it has expired")
 
 
+class FromAfar:
+    """A call over plain TCP from another machine."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def peer(self) -> str:
+        return "ipv4:192.0.2.7:4000"
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {"transport_security_type": [b"insecure"]}
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self._token}"),)
+
+
+async def test_a_token_that_crossed_the_network_in_plain_text_counts_for_nothing() -> None:
+    servers = ApiServers()
+    context: Any = FromAfar(servers.give("paris", jwt()))
+    found = await Callers(servers.review, TrustDomains()).caller(context, lambda _: ["paris"])
+    assert (found.proven, servers.asked) == (False, [])
+    assert "sent without TLS" in found.problem
+
+
 async def test_two_tokens_or_another_scheme_prove_nothing() -> None:
     async with asking() as server:
         token = server.servers.give("paris", jwt())
@@ -192,7 +216,7 @@ async def test_two_tokens_or_another_scheme_prove_nothing() -> None:
 
 
 async def test_while_the_api_server_is_down_the_last_yes_counts_and_nobody_new_does() -> None:
-    async with asking(fresh_s=0, unanswered_s=0) as server:
+    async with asking(fresh_s=0, refused_s=0, unanswered_s=0) as server:
         token = server.servers.give("paris", jwt())
         assert (await server.who(token)).proven
         server.servers.down.add("paris")

@@ -28,6 +28,12 @@ class ActiveChecks(Strict):
     """Checks that this replica makes itself, for services with an `activeCheck`."""
 
     per_second: int = Field(default=100, ge=1, le=10_000, description="of all services together")
+    networks: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="whose pods this replica reaches itself; default: the only network there is, else that "
+        "of the inCluster cluster",
+    )
 
 
 class Health(Strict):

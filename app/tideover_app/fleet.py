@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tideover_core.model import Problem
 from tideover_wire.events import Acked, Event, Nacked, Opened, Refused
 from tideover_wire.node import Client
+from tideover_wire.resource import TypeUrl
 from tideover_wire.stream import Stream
 
 from .journal import Journal
@@ -43,6 +44,11 @@ class Fleet:
         self._journal = journal
         self._open: dict[int, _Open] = {}
         self._changed: Callable[[], None] = lambda: None
+        self._taken: Callable[[str], None] = lambda client: None
+
+    def on_clusters(self, taken: Callable[[str], None]) -> None:
+        """Call `taken` with a client's id when it has accepted clusters."""
+        self._taken = taken
 
     def on_problem(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever `problems` may have changed."""
@@ -67,6 +73,8 @@ class Fleet:
                 self.totals.acked[type_url] = self.totals.acked.get(type_url, 0) + 1
                 if known is not None and known.refused.pop(type_url, None) is not None:
                     self._changed()
+                if known is not None and type_url == TypeUrl.CLUSTER:
+                    self._taken(known.client.id)
             case Nacked(type_url=type_url):
                 self.totals.nacked[type_url] = self.totals.nacked.get(type_url, 0) + 1
                 if known is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tideover_core.model import ServiceKey
 from tideover_health.verdict import Alarm, State, Subject, Verdict
 
-from .health_view import MOVED, about, where
+from .health_view import MOVED, about, stopped, where
 from .replica import Kind
 
 Line = tuple[Kind, str, str]
@@ -44,11 +44,12 @@ def _line(before: Verdict | None, now: Verdict | None) -> Line | None:
     if one is None:
         return None
     subject = f"Service {one.service}"
-    if now is not None and now.blocked and now.blocked != (before.blocked if before is not None else ""):
-        return (Kind.FROZEN, subject, about(now))
+    why, was_why = stopped(now), stopped(before)
+    if why and why != was_why:
+        return (Kind.FROZEN, subject, about(one))
     kind = _kind((was, is_now), given, gives)
     if kind is None:
-        return None
+        return (Kind.NO_LONGER_FROZEN, subject, about(one)) if was_why and now and not why else None
     if kind is Kind.SERVICE_RECOVERED:
         return (kind, subject, f"{where(one)}: is given all of its share again")
     return (kind, subject, about(one))

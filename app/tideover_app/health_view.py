@@ -75,6 +75,14 @@ def about(verdict: Verdict) -> str:
     return f"{where(verdict)}: {why(verdict)}"
 
 
+def stopped(verdict: Verdict | None) -> str:
+    """Why nothing is done about what is judged bad: an order, the budget. "" where only more must be seen."""
+    why = verdict.blocked if verdict is not None else ""
+    return why if why.startswith(STOPS) else ""
+
+
+# how reasons begin that somebody should know of, and not only wait for more voters
+STOPS = ("frozen by", "TrafficOrder", "the budget", "everything")
 MOVED = (State.DOWN, State.HOLDING, State.RAMPING)  # the states in which traffic is elsewhere
 
 

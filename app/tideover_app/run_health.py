@@ -92,7 +92,7 @@ class HealthKeeper:
             self._unsaved.set()
         if self.steering is not before:
             self._changed()
-        self.judged()
+        self._guarded("what to ask for", self.judged, None)
 
     def view(self) -> HealthView:
         """What is judged now."""

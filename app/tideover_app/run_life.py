@@ -16,6 +16,7 @@ from tideover_discovery.watch import Source
 from tideover_health.judge import Judge
 
 from .config import Config, ConfigError
+from .health_metrics import HealthMetrics
 from .metrics import Gauges, Metrics
 from .replica import Kind
 from .run_health import HealthKeeper
@@ -68,7 +69,7 @@ class Life:
         problem = await asyncio.to_thread(self.state.open)
         try:
             self._remember(problem)
-            self.servers = Servers(self.config, self.replica, self.world.cache, self.metrics)
+            self.servers = Servers(self.config, self.replica, self.world.cache, self.metrics, self.health)
             try:
                 self.servers.take()
                 await self._serve()
@@ -154,6 +155,7 @@ class Life:
         health.also = self.orders.take
         self.world.steering, self.world.renewed = lambda: health.steering, health.look
         self.replica.judged = health.view
+        self.metrics.registry.register(HealthMetrics(self.replica, time.time))
         return health
 
     async def _serve(self) -> None:
@@ -183,6 +185,8 @@ class Life:
             }
             if self.health is not None:
                 work |= {"health": self.health.run, "verdicts": partial(self.health.save, self.state)}
+            if self.servers.reporting is not None:
+                work |= self.servers.reporting.work()
             owned = [tasks.create_task(self._keep(name, one), name=name) for name, one in work.items()]
             owned.append(tasks.create_task(watchdog.beat(), name="heartbeat"))
             self.sources.start(tasks)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from tideover_health.unasked_server import Unasked
 from tideover_xds.cache import Cache
 from tideover_xds.server import XdsServer
 
@@ -16,9 +17,11 @@ from .admin_writing import Gate
 from .config import LISTENERS, Config, ConfigError
 from .config_address import UNIX, is_loopback
 from .metrics import Metrics
+from .run_health import HealthKeeper
 from .run_identity import Identities
 from .run_listen import bound, listen, listen_privately
 from .run_replica import RunningReplica
+from .run_reporting import Reporting
 
 if TYPE_CHECKING:
     from tideover_identity.files import TlsFiles
@@ -30,11 +33,24 @@ GRACE_S = 3.0  # how long streams and calls may take to end by themselves; most 
 class Servers:
     """xDS, admin and HTTP of one replica. To be made inside its event loop."""
 
-    def __init__(self, config: Config, replica: RunningReplica, cache: Cache, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        config: Config,
+        replica: RunningReplica,
+        cache: Cache,
+        metrics: Metrics,
+        health: HealthKeeper | None = None,
+    ) -> None:
         self.tls = _tls(config)
         self.identities = Identities(config, replica)
+        self.reporting = None if health is None else Reporting(config, replica, health, self.identities)
+        self._asking = self.reporting or Unasked()
         self.xds = XdsServer(
-            cache, replica.fleet, identifier=f"tideover/{replica.name}", known=self.identities.known
+            cache,
+            replica.fleet,
+            identifier=f"tideover/{replica.name}",
+            known=self.identities.known,
+            more=self._asking.handlers(),
         )
         self._config = config
         self._replica = replica
@@ -86,6 +102,7 @@ class Servers:
 
     async def stop(self) -> None:
         """End every stream with OK, and close everything."""
+        await self._asking.stop()
         await asyncio.gather(self.xds.stop(GRACE_S), self._admin.stop(GRACE_S), self._http_stop())
         if self._http_socket is not None:
             self._http_socket.close()

@@ -39,6 +39,7 @@ VIEW = HealthView(
     pace=PACE,
     checks_per_second=12.0,
 )
+SPENT = "the budget is spent: 1 of 2 places are emptied, at most 1 may be"
 S, D, H, R = State.SUSPECT, State.DOWN, State.HOLDING, State.RAMPING
 
 
@@ -59,8 +60,16 @@ S, D, H, R = State.SUSPECT, State.DOWN, State.HOLDING, State.RAMPING
         (verdict(R, 50), None, Kind.SERVICE_RECOVERED),
         (verdict(D), None, Kind.SERVICE_RECOVERED),
         (verdict(S, 100), None, None),
-        (verdict(S, 100), verdict(S, 100, blocked="order freeze-1"), Kind.FROZEN),
-        (verdict(S, 100, blocked="order freeze-1"), verdict(S, 100, blocked="order freeze-1"), None),
+        (verdict(S, 100), verdict(S, 100, blocked="frozen by TrafficOrder a/b"), Kind.FROZEN),
+        (None, verdict(R, 25, blocked="TrafficOrder a/b"), Kind.FROZEN),
+        (
+            verdict(S, 100, blocked="the budget is spent"),
+            verdict(S, 100, blocked="the budget is spent"),
+            None,
+        ),
+        (verdict(S, 100, blocked="the budget is spent"), verdict(S, 100), Kind.NO_LONGER_FROZEN),
+        (verdict(S, 100, blocked="the budget is spent"), verdict(D), Kind.SERVICE_UNHEALTHY),
+        (None, verdict(S, 100, blocked="1 of at least 3 voters"), None),
     ],
 )
 def test_which_change_is_which_event(before: Verdict | None, now: Verdict | None, told: Kind | None) -> None:

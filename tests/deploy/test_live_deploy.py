@@ -171,6 +171,13 @@ def test_only_the_hub_reads_secrets_and_only_of_its_namespace(which: str, cluste
     assert verbs == ({"get", "list", "watch"} if which == HUB else set())
 
 
+def test_only_the_hub_gets_copies_of_orders(which: str, cluster: Audited) -> None:
+    account = cluster.as_account()
+    wanted = {"get", "create", "patch", "delete"}
+    verbs = {verb for verb in wanted if allowed(account, verb, "tideover.dev/trafficorders", SYSTEM)}
+    assert verbs == (wanted if which == HUB else set())
+
+
 def test_real_attempts_are_forbidden(cluster: Audited) -> None:
     account, admin = cluster.as_account(), cluster.admin
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "other", "namespace": "default"}}

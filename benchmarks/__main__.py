@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import commands, latency, live, pure, streams
+from . import commands, health, latency, live, pure, streams
 from .machine import description
 
-PARTS = ("pure", "commands", "latency", "streams", "live", "growth", "failover")
+PARTS = ("pure", "commands", "latency", "streams", "live", "growth", "health", "failover")
 
 
 def main() -> None:
@@ -37,6 +37,7 @@ def main() -> None:
         ],
         "live": lambda: live.measure(200),
         "growth": live.growth,
+        "health": health.measure,
         "failover": lambda: _failover(args),
     }
     results: dict[str, Any] = {"machine": description()}

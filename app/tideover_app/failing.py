@@ -19,7 +19,7 @@ class Failing:
 
     places: Mapping[PlaceName, PlaceHealth]
     services: Mapping[ServiceKey, Service]
-    rules: tuple[object, object]  # the policies that were in force, by identity
+    rules: tuple[object, ...]  # the policies and orders that were in force, by identity
 
     @property
     def service_count(self) -> int:
@@ -27,12 +27,12 @@ class Failing:
         return len({name[0] for name in self.places})
 
 
-NOTHING = Failing({}, {}, ((), ()))
+NOTHING = Failing({}, {}, ((), (), ()))
 
 
 def failing(world: World, before: Failing) -> Failing:
     """The places that fail over now; what is known of services that stayed the same is taken over."""
-    rules = (world.destination_rules, world.failover_policies)
+    rules = (world.destination_rules, world.failover_policies, world.orders)
     same_rules = all(now is then for now, then in zip(rules, before.rules, strict=True))
     changed = differing(before.services if same_rules else {}, world.services)
     places = {name: place for name, place in before.places.items() if name[0] not in changed}
@@ -41,5 +41,6 @@ def failing(world: World, before: Failing) -> Failing:
     for key in changed & world.services.keys():
         for place in place_healths(world, world.services[key]):
             if place.fails_over:
-                places[key, place.port, place.cluster, str(place.locality)] = place
+                source = f" (calls from {place.source})" if place.source else ""
+                places[key, place.port, place.cluster, f"{place.locality}{source}"] = place
     return Failing(places, world.services, rules)

@@ -132,6 +132,11 @@ class Holding:
         return hold
 
 
+def of_service(orders: Iterable[ActiveOrder], service: ServiceKey) -> list[ActiveOrder]:
+    """Those that may be about it."""
+    return [one for one in orders if one.order.target.service in (None, service)]
+
+
 def of_places(active: ActiveOrder) -> bool:
     """Whether an order holds all or nothing of what a cluster has in a locality."""
     aim = active.order.target

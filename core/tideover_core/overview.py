@@ -1,17 +1,21 @@
 """What fails over now, and why: for every service port the places that no longer carry their own load.
 
 Told without any client: a place fails over when Envoys nearby send part of its traffic elsewhere, by
-Envoy's own arithmetic on the endpoints that they are sent, or because health admits only a part of it.
+Envoy's own arithmetic on the endpoints that they are sent, or because verdicts or orders admit only a
+part of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from .assignment import Health, Placed
+from .holds import FREE, WHOLE, Hold, Holding, Holds, by_order, of_service, percent_of
 from .model import Locality, ServiceKey, Vantage
 from .names import Target
+from .orders import Action, ActiveOrder
 from .policy import Spill
 from .reach import places
 from .resolve import resolve
@@ -67,85 +71,127 @@ def failing_over(world: World) -> tuple[PlaceHealth, ...]:
     return tuple(
         place
         for key in sorted(world.services)
-        if _may_fail(world.services[key])
+        if _may_fail(world, world.services[key])
         for place in place_healths(world, world.services[key])
         if place.fails_over
     )
 
 
 def place_healths(world: World, service: Service) -> Iterator[PlaceHealth]:
-    """Every place of a service that has endpoints, or had some a moment ago."""
+    """Every place of a service that has endpoints, or had some a moment ago, and the paths to it that are
+    judged by themselves."""
+    orders = of_service(world.orders, service.key)
+    leaving = {part.cluster: part.leaving for part in service.parts if part.leaving}
     for port in service.ports:
         settings = resolve(world, Target(service.key, port.number), Vantage()).settings
         spill = settings.spill or Spill()
-        factor = overprovisioning(spill.below_healthy_percent)
-        for part in service.parts:
-            for locality, placed in places(part, port.number):
-                counted = [one for one in placed if one.weight and one.health is not Health.DRAINING]
-                stays = _Stays(spill, factor, len(counted))
-                yield from _places(service, (port.number, Site(part.cluster, locality)), counted, stays)
+        stays = _Stays(overprovisioning(spill.below_healthy_percent), spill.min_healthy_endpoints)
+        steering = service.steering.get(port.number, PortSteering())
+        drains = [one for one in orders if one.order.action is Action.DRAIN]
+        holding = Holding(service.key, steering, drains, leaving)
+        sites = [
+            (Site(part.cluster, locality), placed)
+            for part in service.parts
+            for locality, placed in places(part, port.number)
+        ]
+        if not _leaves_any(holding, [one for _, placed in sites for one in placed]):
+            holding, steering = Holding(service.key, PortSteering(), (), {}), PortSteering()
+        for site, placed in sites:
+            counted = [one for one in placed if one.weight and one.health is not Health.DRAINING]
+            at = (service.key, port.number, site)
+            here = _place(at, counted, holding.holds(counted, Vantage(site.locality)), stays)
+            shifted, shifts = _shifted(service.key, orders, counted)
+            left = round(here.stays_percent * (1 - shifted))
+            here = replace(here, stays_percent=left, causes=(*here.causes, *shifts))
+            yield here
+            for source, to in steering.pairs:
+                holds = holding.holds(counted, Vantage(source)) if to == site else {}
+                there = _place(at, counted, holds, stays) if holds else here
+                if there.stays_percent < here.stays_percent:
+                    yield replace(there, source=source)
 
 
 @dataclass(frozen=True, slots=True)
 class _Stays:
-    """Envoy's arithmetic of how much stays in a place with so many endpoints."""
+    """Envoy's arithmetic of how much stays in a place."""
 
-    spill: Spill
     factor: int
-    counted: int
+    min_healthy: int
 
-    def percent(self, healthy: int) -> int:
-        """With so many of them healthy."""
+    def percent(self, healthy: int, counted: int) -> int:
+        """With so many healthy of those that count."""
         # min_healthy_endpoints hands everything on, where the place can have so many at all
-        if not self.counted or healthy < self.spill.min_healthy_endpoints <= self.counted:
+        if not counted or healthy < self.min_healthy <= counted:
             return 0
-        return min(100, self.factor * healthy // self.counted)
+        return min(100, self.factor * healthy // counted)
 
 
-def _places(
-    service: Service, at: tuple[int, Site], counted: list[Placed], stays: _Stays
-) -> Iterator[PlaceHealth]:
-    """One place, and the paths to it that are judged by themselves."""
-    port, site = at
-    steering = service.steering.get(port, PortSteering())
-    healthy = [one for one in counted if one.health is Health.HEALTHY]
-    ready = stays.percent(len(healthy))
-    admissions = {one.endpoint.key: steering.endpoints.get(one.endpoint.key) for one in healthy}
-    whole = steering.sites.get(site)
-    admitted = [
-        min([100.0, *(one.percent for one in (whole, own) if one is not None)]) for own in admissions.values()
-    ]
-    causes = [*_reasons(counted), *([whole.cause] if whole is not None else [])]
-    causes += dict.fromkeys(own.cause for own in admissions.values() if own is not None)
-    here = PlaceHealth(
-        service.key, port, site.cluster, site.locality, len(healthy), len(counted),
-        _mixed(admitted, stays), tuple(causes), ready,
-    )  # fmt: skip
-    yield here
-    for (source, to), admission in steering.pairs.items():
-        if to == site and admission.percent < here.stays_percent:
-            left = round(here.stays_percent * admission.percent / 100)
-            yield replace(here, stays_percent=left, causes=(admission.cause,), source=source)
+def _leaves_any(holding: Holding, placed: Sequence[Placed]) -> bool:
+    """Whether anybody healthy is admitted anything: else nothing of this counts (see `standing`)."""
+    healthy = [one for one in placed if one.health is Health.HEALTHY]
+    holds = holding.holds(healthy, Vantage())
+    return any(holds.get(one.endpoint.key, FREE).admitted > 0 for one in healthy)
 
 
-def _mixed(admitted: list[float], stays: _Stays) -> int:
-    """What stays when each healthy endpoint is up for that percent of the traffic."""
-    before, total = 0.0, 0.0
-    for percent in sorted({*admitted, 100.0}):
-        total += (percent - before) * stays.percent(sum(one >= percent for one in admitted))
-        before = percent
-    return round(total / 100)
+def _place(
+    at: tuple[ServiceKey, int, Site], counted: Sequence[Placed], holds: Holds, stays: _Stays
+) -> PlaceHealth:
+    """One place, with what holds its endpoints back."""
+    service, port, site = at
+    healthy = sum(1 for one in counted if one.health is Health.HEALTHY)
+    ready = stays.percent(healthy, len(counted))
+    free = [holds.get(one.endpoint.key, FREE) for one in counted]
+    left = round(_mixed(counted, free, stays)) if holds else ready
+    said = dict.fromkeys(cause for hold in free for cause in (*hold.judgements, *hold.orders))
+    causes = (*_reasons(counted), *said)
+    return PlaceHealth(service, port, *site, healthy, len(counted), left, causes, ready)
 
 
-def _may_fail(service: Service) -> bool:
-    """Cheap: with everything ready, nothing remembered and nothing judged, no place can fail over."""
-    return bool(service.steering) or any(
-        part.presence or not all(e.ready for ends in part.facts.endpoints.values() for e in ends)
-        for part in service.parts
+def _mixed(counted: Sequence[Placed], free: Sequence[Hold], stays: _Stays) -> float:
+    """The percent that stays, of traffic each part of which sees others as down."""
+    bounds = sorted({0.0, WHOLE, *(value for hold in free for value in (hold.judged, hold.ordered))})
+    total = 0.0
+    for low, high in pairwise(bounds):
+        left = [
+            one.health is Health.HEALTHY and hold.judged > low
+            for one, hold in zip(counted, free, strict=True)
+            if hold.ordered > low
+        ]
+        total += stays.percent(sum(left), len(left)) * (high - low) / WHOLE
+    return total
+
+
+def _shifted(
+    service: ServiceKey, orders: Sequence[ActiveOrder], counted: Sequence[Placed]
+) -> tuple[float, tuple[str, ...]]:
+    """(the part of a place's traffic that shifts take, which they are)."""
+    frozen = [one.order.target for one in orders if one.order.action is Action.FREEZE]
+    shifts = [one for one in orders if one.order.action is Action.SHIFT]
+    moved, said = 0.0, dict[str, None]()
+    for one in counted if shifts else ():
+        if any(aim.holds(service, one.endpoint) for aim in frozen):
+            continue
+        holding = [shift for shift in shifts if shift.order.target.holds(service, one.endpoint)]
+        said |= dict.fromkeys(map(by_order, holding))
+        moved += one.weight * max((percent_of(shift.percent) for shift in holding), default=0.0)
+    return moved / (WHOLE * (sum(one.weight for one in counted) or 1)), tuple(said)
+
+
+def _may_fail(world: World, service: Service) -> bool:
+    """Cheap: with everything ready, nothing remembered and nothing steered, no place can fail over."""
+    return (
+        bool(service.steering)
+        or bool(of_service(world.orders, service.key))
+        or any(
+            part.presence
+            or part.leaving
+            or not all(e.ready for ends in part.facts.endpoints.values() for e in ends)
+            for part in service.parts
+        )
     )
 
 
-def _reasons(counted: list[Placed]) -> list[str]:
+def _reasons(counted: Sequence[Placed]) -> list[str]:
     """What the endpoints that are not healthy have in common, counted."""
     counts: dict[str, int] = {}
     for one in counted:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from .assignment import Assignment, LeftOut, Placed
-from .holds import Holding
+from .holds import Holding, of_service
 from .levels import Levelling
 from .mixture import Mixed, Steer, mixed
 from .model import Locality, Vantage
@@ -73,7 +73,7 @@ def _steer(
 ) -> Steer | None:
     """What steers this answer; None, as nearly always: nothing does."""
     steering = service.steering.get(port, _UNSTEERED)
-    orders = [one for one in world.orders if one.order.target.service in (None, service.key)]
+    orders = of_service(world.orders, service.key)
     leaving = {part.cluster: part.leaving for part in service.parts if part.leaving}
     if steering is _UNSTEERED and not orders and not leaving:
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from tideover_core.leaving import Leaving
@@ -16,6 +18,7 @@ from tideover_core.model import (
     Vantage,
 )
 from tideover_core.names import Target
+from tideover_core.orders import Action, ActiveOrder, TrafficOrder
 from tideover_core.policy import (
     DestinationRule,
     DistributeRule,
@@ -28,6 +31,8 @@ from tideover_core.policy import (
     Share,
     Spill,
 )
+from tideover_core.steering import Admission, PortSteering, Site
+from tideover_core.target import Aim
 from tideover_core.world import Mesh, Presence, Presences
 
 SERVICE = ServiceKey("bookinfo", "ratings")
@@ -179,4 +184,60 @@ def meshes(draw: st.DrawFn) -> Mesh:
         destination_rules=tuple(draw(st.lists(rules, max_size=3))),
         failover_policies=tuple(draw(st.lists(policies, max_size=3))),
         leaving=draw(leavings),
+    )
+
+
+admissions = st.builds(
+    Admission,
+    st.sampled_from((0.0, 5.0, 25.0, 33.3, 50.0, 99.97, 100.0, -5.0, 250.0, float("nan"))),
+    st.sampled_from(("503", "step 2 of 4")),
+)
+sites = st.builds(Site, st.sampled_from(list(NETWORKS)), localities)
+port_steerings = st.builds(
+    PortSteering,
+    endpoints=st.dictionaries(
+        st.tuples(st.just("default"), st.integers(1, 30).map(lambda n: f"10.0.0.{n}"), st.just(8080)),
+        admissions,
+        max_size=8,
+    ),
+    sites=st.dictionaries(sites, admissions, max_size=8),
+    pairs=st.dictionaries(st.tuples(localities, sites), admissions, max_size=4),
+    shares=st.dictionaries(
+        localities, st.dictionaries(sites, st.sampled_from((0.0, 0.2, 0.5, 1.0)), max_size=4), max_size=2
+    ),
+)
+aims = st.builds(
+    Aim,
+    cluster=maybe() | st.sampled_from(list(NETWORKS)),
+    region=maybe() | st.sampled_from(REGIONS),
+    zone=maybe() | st.sampled_from(ZONES),
+    service=st.sampled_from((None, SERVICE, OTHER)),
+    address=maybe() | st.just("10.0.0.1"),
+)
+orders = st.builds(
+    ActiveOrder,
+    st.builds(
+        TrafficOrder,
+        st.just("ops"),
+        st.sampled_from(("one", "two")),
+        st.sampled_from(list(Action)),
+        aims,
+        to=maybe() | aims,
+        force_empty=st.sampled_from((False, False, True)),
+    ),
+    st.sampled_from((0.0, 0.5, 25.0, 50.0, 100.0)),
+    st.booleans(),
+)
+
+
+@st.composite
+def steered_meshes(draw: st.DrawFn) -> Mesh:
+    """Any policies, with verdicts, orders and what capacity says."""
+    return replace(
+        draw(meshes()),
+        steering=draw(
+            st.just({})
+            | st.fixed_dictionaries({SERVICE: st.just({}) | st.fixed_dictionaries({PORT: port_steerings})})
+        ),
+        orders=tuple(draw(st.lists(orders, max_size=3))),
     )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.strategies import PORT, SERVICE, TARGET, clusters, meshes, presences, vantages
+from core.strategies import PORT, SERVICE, TARGET, clusters, meshes, presences, steered_meshes, vantages
 from tideover_core.assignment import Assignment, Health
 from tideover_core.model import ClusterFacts, Endpoint, Vantage
 from tideover_core.plan import plan
@@ -58,7 +58,7 @@ def shuffled(facts: ClusterFacts, seed: int) -> ClusterFacts:
     )
 
 
-@given(clusters(), presences(), meshes(), vantages, st.integers(0, 5))
+@given(clusters(), presences(), steered_meshes(), vantages, st.integers(0, 5))
 def test_the_order_of_input_does_not_matter(
     found: list[ClusterFacts], past: Presences, mesh: Mesh, vantage: Vantage, seed: int
 ) -> None:
@@ -78,7 +78,7 @@ def test_the_order_of_input_does_not_matter(
     assert sorted(map(repr, one.left_out)) == sorted(map(repr, two.left_out))
 
 
-@given(clusters(), presences(), meshes(), vantages)
+@given(clusters(), presences(), steered_meshes(), vantages)
 def test_every_endpoint_is_in_at_most_one_priority_or_left_out_with_a_reason(
     found: list[ClusterFacts], past: Presences, mesh: Mesh, vantage: Vantage
 ) -> None:
@@ -96,7 +96,7 @@ def test_every_endpoint_is_in_at_most_one_priority_or_left_out_with_a_reason(
     assert any(past.values()) or not set(out) & set(inside)
 
 
-@given(clusters(), presences(), meshes(), vantages)
+@given(clusters(), presences(), steered_meshes(), vantages)
 def test_what_is_sent_is_well_formed(
     found: list[ClusterFacts], past: Presences, mesh: Mesh, vantage: Vantage
 ) -> None:
@@ -190,7 +190,7 @@ def test_removing_a_place_never_changes_the_order_of_others(
                 assert after[one] == after[other]
 
 
-@given(clusters(), presences(), meshes(), vantages)
+@given(clusters(), presences(), steered_meshes(), vantages)
 def test_same_world_same_answer(
     found: list[ClusterFacts], past: Presences, mesh: Mesh, vantage: Vantage
 ) -> None:
@@ -200,7 +200,11 @@ def test_same_world_same_answer(
     assert merge(found, mesh, past, one) is one
 
 
-@given(st.lists(st.tuples(clusters(), presences(), meshes(), st.sampled_from(list(Sameness))), max_size=4))
+@given(
+    st.lists(
+        st.tuples(clusters(), presences(), steered_meshes(), st.sampled_from(list(Sameness))), max_size=4
+    )
+)
 def test_merging_step_by_step_gives_what_merging_at_once_gives(
     steps: list[tuple[list[ClusterFacts], Presences, Mesh, Sameness]],
 ) -> None:
@@ -211,7 +215,7 @@ def test_merging_step_by_step_gives_what_merging_at_once_gives(
         assert world == merge(found, settled, past)
 
 
-@given(clusters(), presences(), meshes(), vantages)
+@given(clusters(), presences(), steered_meshes(), vantages)
 def test_equal_projections_mean_equal_answers(
     found: list[ClusterFacts], past: Presences, mesh: Mesh, vantage: Vantage
 ) -> None:

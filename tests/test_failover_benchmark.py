@@ -1,4 +1,4 @@
-"""The failover benchmark runs, and says what it promises to; two of its rows, short. No number is a promise."""
+"""The failover benchmark runs and says what it should: two of its rows, short. No number is a promise."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ SYSTEMS = (BASELINE, TIDEOVER)
 RETRIES = {"retries": {"attempts": 2, "perTryTimeout": "500ms"}, "no retries": {"attempts": 0}}
 # in a hurry, so that the way back is seen too; both systems have the retries and the outlier detection
 POLICY: dict[str, Any] = {
-    "outlier": {"baseEjectionTime": "5s"},
+    "outlier": {"baseEjection": "5s"},
     "fleetHealth": {"window": "2s", "minRequests": 5, "minReporters": 2},
     "failback": {"holdDown": "4s", "steps": [10, 50, 100], "stepEvery": "2s"},
 }
@@ -55,7 +55,7 @@ async def once(fault: Fault, system: str, how: str, times: Times) -> Numbers:
     """One run of one system."""
     policy: dict[str, Any] = {**POLICY, "retry": RETRIES[how]}
     if fault.capacity is not None:
-        policy["capacity"] = {"requestsPerSecondPerEndpoint": fault.capacity, "fill": "WaterfallByZone"}
+        policy["capacity"] = {"requestsPerSecondPerEndpoint": fault.capacity, "mode": "WaterfallByZone"}
     with tempfile.TemporaryDirectory(prefix="tideover-failover-") as name:
         running = world(Path(name) / "run", system, policy, fault.sites, fault.callers)
         async with running as one, fault.beside(one):

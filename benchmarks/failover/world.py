@@ -152,6 +152,9 @@ async def world(
             await _with_frozen(one, setup, stack)
         tasks = await stack.enter_async_context(_calling(one))
         await until(lambda: _at_home(one), 30, lambda: f"{tasks}: {one.calls[-3:]}")
+        refused = [line for line in (folder / "tideover.log").read_text().splitlines() if "Policy" in line]
+        if any("ProblemFound" in line for line in refused):
+            raise RuntimeError(f"the policy is refused, so this would measure the defaults: {refused[0]}")
         if one.tideover is not None:
             await until(lambda: _all_report(one), 30, one.tideover.log)
         yield one
@@ -183,27 +186,30 @@ async def _with_tideover(one: World, setup: Setup, stack: AsyncExitStack) -> Non
     setup.settings = one.mtls.settings
     setup.write()
     one.tideover = await stack.enter_async_context(running_tideover(setup))
-    for caller in one.callers:
-        bootstrap = await _bootstrap(one.tideover, caller, *one.mtls.envoy(f"caller-{caller.name}"))
-        running = running_envoy(bootstrap, one.folder, name=f"envoy-{caller.name}", level="warning")
-        one.envoys[caller.name] = await stack.enter_async_context(running)
+    of = {c.name: await _bootstrap(one.tideover, c, *one.mtls.envoy(f"caller-{c.name}")) for c in one.callers}
+    await _envoys(one, of, stack)
 
 
 async def _with_frozen(one: World, setup: Setup, stack: AsyncExitStack) -> None:
     setup.settings = {"health": {"enabled": False}}
     setup.write()
-    frozen: dict[str, Any] = {}
-    async with running_tideover(setup) as tideover:
-        for caller in one.callers:
-            bootstrap = await _bootstrap(tideover, caller)
-            async with running_envoy(
-                bootstrap, one.folder, name=f"first-{caller.name}", level="warning"
-            ) as envoy:
-                await until(lambda envoy=envoy: _has_ratings(envoy), 20)
-                frozen[caller.name] = static(bootstrap, await envoy.config_dump())
-    for name, bootstrap in frozen.items():
-        running = running_envoy(bootstrap, one.folder, name=f"envoy-{name}", level="warning")
-        one.envoys[name] = await stack.enter_async_context(running)
+    async with running_tideover(setup) as tideover, AsyncExitStack() as first:
+        of = {caller.name: await _bootstrap(tideover, caller) for caller in one.callers}
+        await _envoys(one, of, first)
+        for envoy in one.envoys.values():
+            await until(lambda envoy=envoy: _has_ratings(envoy), 20)
+        frozen = {name: static(of[name], await envoy.config_dump()) for name, envoy in one.envoys.items()}
+    await _envoys(one, frozen, stack)
+
+
+async def _envoys(one: World, bootstraps: Mapping[str, Any], stack: AsyncExitStack) -> None:
+    """All of them, started at once."""
+    names = [f"envoy-{name}" for name in bootstraps]
+    starting = [
+        stack.enter_async_context(running_envoy(bootstrap, one.folder, name=name, level="warning"))
+        for name, bootstrap in zip(names, bootstraps.values(), strict=True)
+    ]
+    one.envoys = dict(zip(bootstraps, await asyncio.gather(*starting), strict=True))
 
 
 async def _has_ratings(envoy: Envoy) -> bool:

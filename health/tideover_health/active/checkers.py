@@ -83,7 +83,9 @@ def _chosen(
     ordered = sorted(rings, key=lambda ring: _mixed(ring.order ^ point))
     chosen: list[Checker] = []
     nodes: set[str] = set()
-    for strict in (True, False):
+    for strict in (True, False):  # as to nodes
+        taken = {one.locality for one in chosen}
+        ordered.sort(key=lambda ring: ring.checkers[0].locality in taken)
         walks = [iter(ring.from_(point)) for ring in ordered]
         while walks and len(chosen) < most:
             left = []

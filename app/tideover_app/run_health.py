@@ -12,10 +12,13 @@ from typing import TypeVar
 import msgspec
 import structlog
 
+from tideover_core.allotment import Allotment
 from tideover_core.model import Problem, ServiceKey
+from tideover_core.names import Target
 from tideover_core.steering import Steering
 from tideover_health.judge import Judge
 from tideover_health.signals import Signal
+from tideover_health.verdict import Alarm
 
 from .health_news import Told, news
 from .health_view import HealthView, Pace
@@ -26,14 +29,24 @@ from .snapshot import StateFolder
 KIND = "verdicts"  # of the document in `state`
 BETWEEN_S = 0.25  # two judgements, however much is reported
 BETWEEN_SAVES_S = 1.0
+ALLOT_EVERY_S = 1.0
 AGAIN_AFTER_S = 5.0  # when it could not be saved
 T = TypeVar("T")
 
 
 class HealthKeeper:
-    """Judges what is seen. `changed` is called when the steering is another. One event loop."""
+    """Judges what is seen, and lets no place be filled above its capacity while others have room.
 
-    def __init__(self, judge: Judge, replica: RunningReplica, changed: Callable[[], None]) -> None:
+    `changed` is called when the steering is another. One event loop.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        replica: RunningReplica,
+        changed: Callable[[], None],
+        allotment: Allotment | None = None,
+    ) -> None:
         self.steering: Mapping[ServiceKey, Steering] = {}
         self.pace: Callable[[], Pace] = Pace
         self.checks_per_second: Callable[[], float] = float
@@ -44,6 +57,9 @@ class HealthKeeper:
         self._changed = changed
         self._now_s = steady_clock()
         self._wake = asyncio.Event()
+        self._allotment = allotment or Allotment()
+        self._allot_at_s = float("-inf")
+        self._short_since_s: dict[Target, float] = {}
         self._told = Told()
         self._saved = b""
         self._unsaved = asyncio.Event()
@@ -78,9 +94,11 @@ class HealthKeeper:
         """Judge now."""
         before, now_s = self.steering, self._now_s()
         try:
-            self.steering = self.judge.judge(self._replica.world.value, now_s)
-            verdicts, alarms = self.judge.verdicts(now_s), self.judge.alarms()
-            saved = msgspec.json.encode(self.judge.saved())
+            steering = self._allotted(self.judge.judge(self._replica.world.value, now_s), now_s)
+            # equal steering is the same object: nobody need look
+            self.steering = before if steering == before else steering
+            verdicts, alarms = self.judge.verdicts(now_s), self._alarms()
+            saved = msgspec.json.encode({**self.judge.saved(), "learned": self._allotment.learned()})
         except Exception as error:  # noqa: BLE001 - whatever it is: what was decided stays (law 1)
             self._failed("what is reported", error)
             return
@@ -94,13 +112,35 @@ class HealthKeeper:
             self._changed()
         self._guarded("what to ask for", self.judged, None)
 
+    def _allotted(self, judged: Mapping[ServiceKey, Steering], now_s: float) -> Mapping[ServiceKey, Steering]:
+        """What health makes of it, with the shares of those places that would be full."""
+        if now_s >= self._allot_at_s:
+            self._allot_at_s = now_s + ALLOT_EVERY_S
+            self._allotment.allot(self._replica.world.value, judged, self.judge.loads(now_s))
+            short = self._allotment.shortfalls()
+            self._short_since_s = {target: self._short_since_s.get(target, now_s) for target in short}
+        return self._allotment.steered(judged)
+
+    def _alarms(self) -> list[Alarm]:
+        """What people should look at: everything looks sick, or nobody has room."""
+        alarms = list(self.judge.alarms())
+        for target, plan in self._allotment.shortfalls().items():
+            carried = sum(load.capacity for load in plan.loads.values())
+            said = (
+                f"{plan.shortfall:.3g} requests/s too many: all places that may be called "
+                f"carry {carried:.3g}; what fits nowhere is spread over them"
+            )
+            since_s = self._short_since_s.get(target, self._now_s())
+            alarms.append(Alarm(target.service, target.port, said, since_s))
+        return alarms
+
     def view(self) -> HealthView:
         """What is judged now."""
         now_s = self._now_s()
         return HealthView(
             enabled=True,
             verdicts=tuple(self._guarded("verdicts", lambda: self.judge.verdicts(now_s), ())),
-            alarms=tuple(self._guarded("alarms", self.judge.alarms, ())),
+            alarms=tuple(self._guarded("alarms", self._alarms, [])),
             heard=self.judge.heard(),
             pace=self.pace(),
             checks_per_second=self.checks_per_second(),
@@ -112,7 +152,9 @@ class HealthKeeper:
         body, problems = folder.load_document(KIND)
         if body is not None:
             try:
-                refused = self.judge.restore(msgspec.json.decode(body, type=dict), self._now_s())
+                saved = msgspec.json.decode(body, type=dict)
+                self._allotment.restore(saved.pop("learned", []))
+                refused = self.judge.restore(saved, self._now_s())
             except Exception as error:  # noqa: BLE001 - whatever was saved: places are taken as they are
                 refused = f"{type(error).__name__}: {error}"
             if refused:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from tideover_core.allotment import Allotment
 from tideover_core.model import ClusterFacts, Problem
 from tideover_discovery.watch import Source
 from tideover_health.judge import Judge
@@ -150,7 +151,12 @@ class Life:
         """What judges health, beginning with what was judged before; None where that is turned off."""
         if not self.config.health.enabled:
             return None
-        health = HealthKeeper(Judge(), self.replica, self.world.changed)
+        health = HealthKeeper(
+            Judge(),
+            self.replica,
+            self.world.changed,
+            Allotment(learn=self.config.health.learn_capacity),
+        )
         health.restore(self.state)
         health.also = self.orders.take
         self.world.steering, self.world.renewed = lambda: health.steering, health.look

@@ -12,6 +12,8 @@ from .resolve import resolve
 from .steering import NO_STEERING, PortSteering, Site, Steering
 from .world import Service, World
 
+# so many looks a source that is no longer heard counts as it was: no data is not bad data
+UNHEARD_LOOKS = 60
 Loads = Mapping[tuple[ServiceKey, int, Locality, Site], float]
 
 
@@ -25,16 +27,24 @@ class Allotment:
     def __init__(self, *, learn: bool = False) -> None:
         self.plans: Mapping[Target, Plan] = {}
         self._learn = learn
+        self._demand: dict[Target, dict[Locality, tuple[float, int]]] = {}
         self._learned: dict[Target, dict[Site, float]] = {}
         self._limited: dict[ServiceKey, tuple[Service, bool]] = {}
         self._rules: tuple[object, object] = ((), ())
 
     def allot(self, world: World, steering: Mapping[ServiceKey, Steering], loads: Loads) -> None:
-        """Plan anew from what is called now: `steering` is what health makes of it."""
+        """Plan anew from what is called now: `steering` is what health makes of it. Look about once a second.
+
+        When nobody is heard at all, everything stays as it is.
+        """
+        if not loads:
+            return
         if self._learn:
             self._look(world, steering, loads)
+        self._hear(loads)
         plans: dict[Target, Plan] = {}
-        for target, demand in demands(loads).items():
+        for target, heard in self._demand.items():
+            demand = {place: rate for place, (rate, _) in heard.items()}
             service = world.services.get(target.service)
             if service is not None and self._has_limits(world, service, target):
                 plan = planned(world, target, demand, self._rates(target), self.plans.get(target, NO_PLAN))
@@ -71,6 +81,22 @@ class Allotment:
         for service, port, cluster, locality, rate in learned:
             target = Target(ServiceKey.parse(service), int(port))
             self._learned.setdefault(target, {})[Site(cluster, Locality.parse(locality))] = float(rate)
+
+    def _hear(self, loads: Loads) -> None:
+        now = demands(loads)
+        for target in self._demand.keys() | now.keys():
+            heard = now.get(target, {})
+            before = self._demand.get(target, {})
+            kept = {
+                place: (rate, left - 1)
+                for place, (rate, left) in before.items()
+                if place not in heard and left > 0
+            }
+            both = kept | {place: (rate, UNHEARD_LOOKS) for place, rate in heard.items()}
+            if both:
+                self._demand[target] = both
+            else:
+                self._demand.pop(target, None)
 
     def _rates(self, target: Target) -> Rates | None:
         return self._learned.get(target) if self._learn else None

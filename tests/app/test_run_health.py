@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from core.test_capacity import PA, A, percents, world
 from support.wait import holds, until
 from tideover_app import run_health
 from tideover_app.run_health import HealthKeeper
@@ -185,3 +186,21 @@ async def test_a_state_folder_that_cannot_be_written_is_a_problem_until_it_can(
     await at_work(kept.keeper.save(folder), lambda: "Saved verdicts: cannot be" in str(kept.problems()))
     folder.folder.mkdir()
     await at_work(kept.keeper.save(folder), lambda: kept.problems() == [])
+
+
+async def test_what_is_above_capacity_is_shared_out_and_a_shortfall_is_an_alarm(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_health, "ALLOT_EVERY_S", 0.0)
+    kept.replica.world.set(world())
+    rates = {(RATINGS, 9080, A, PA): 30.0}
+    monkeypatch.setattr(kept.judge, "loads", lambda now_s: rates)
+    kept.keeper.decide()
+    assert percents(kept.keeper.steering[RATINGS][9080].shares) == {"a": {"a": 67, "b": 33}}
+    assert (kept.changes, kept.keeper.view().alarms) == (1, ())
+    kept.keeper.decide()
+    assert kept.changes == 1
+    rates[RATINGS, 9080, A, PA] = 100.0
+    kept.keeper.decide()
+    (alarm,) = kept.keeper.view().alarms
+    assert alarm.message.startswith("20 requests/s too many: all places that may be called carry 80")

@@ -6,7 +6,7 @@ import pytest
 
 from core.test_capacity import DN, PA, PB, TARGET, A, ends, percents, world
 from core.test_merge import RATINGS
-from tideover_core.allotment import Allotment
+from tideover_core.allotment import UNHEARD_LOOKS, Allotment
 from tideover_core.steering import Admission, PortSteering
 
 
@@ -31,6 +31,20 @@ def test_equal_looks_are_equal_steering() -> None:
     first = kept.steered({})
     kept.allot(now, {}, calls(30.0))
     assert kept.steered({}) == first
+
+
+def test_who_is_not_heard_counts_for_a_while_as_it_was() -> None:
+    kept, now = Allotment(), world()
+    kept.allot(now, {}, calls(30))
+    before = kept.steered({})
+    kept.allot(now, {}, {})
+    assert kept.steered({}) == before
+    other = {(RATINGS, 9080, DN.locality, DN): 1.0}
+    kept.allot(now, {}, other)
+    assert percents(kept.steered({})[RATINGS][9080].shares)["a"] == {"a": 67, "b": 33}
+    for _ in range(UNHEARD_LOOKS):
+        kept.allot(now, {}, other)
+    assert kept.steered({}) == {}
 
 
 def test_a_shortfall_is_told_before_it_hurts() -> None:

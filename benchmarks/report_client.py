@@ -25,6 +25,7 @@ from tideover_wire.codec import varint
 SERVICES, GROUP, ENDPOINTS, PORT = 1000, 10, 20, 8080
 PLACES = (("eu-west", "eu-west-a"), ("eu-north", "eu-north-a"), ("us-east", "us-east-a"))
 NODE_BYTES = 61_000
+ARRIVING_PER_S = 250
 METHOD = "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats"
 
 
@@ -100,6 +101,8 @@ class Fleet:
 
     async def report(self, channel: grpc.aio.Channel, index: int) -> None:
         """One reporter: its timer starts anew with every answer, as Envoy's does."""
+        # all at once, grpc would refuse those beyond its 1,000 pending calls; they would come again
+        await asyncio.sleep(index / ARRIVING_PER_S)
         call: Any = channel.stream_stream(METHOD)()
         await call.write(node(index))
         reading = asyncio.ensure_future(call.read())

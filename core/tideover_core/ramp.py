@@ -111,11 +111,11 @@ def advanced(ramp: Ramp, failback: Failback, outcome: Outcome, now_s: float) -> 
         case Move.AGAIN:
             return replace(ramp, since_s=now_s) if now_s > ramp.since_s else ramp
         case Move.BACK if ramp.step > 0:
-            relapses = ramp.relapses + 1
+            relapses = _relapses(ramp)
             back = replace(ramp, relapses=relapses, hold_s=hold_s(failback, relapses))
             return _at(back, failback, ramp.step - 1, now_s)
         case Move.BACK | Move.OUT:
-            return emptied(failback, now_s, replace(ramp, relapses=ramp.relapses + 1))
+            return emptied(failback, now_s, replace(ramp, relapses=_relapses(ramp)))
     due_s = next_s(ramp, failback, outcome)
     if due_s is None or now_s < due_s:
         return ramp
@@ -129,6 +129,11 @@ def next_s(ramp: Ramp, failback: Failback, outcome: Outcome) -> float | None:
     if move is Move.ON_BLINDLY:
         return ramp.since_s + max(BLIND_S, 2 * own_s)
     return ramp.since_s + WAITS[move] * own_s if move in WAITS else None
+
+
+def _relapses(ramp: Ramp) -> int:
+    """With this one; what gets worse on a step that it was sent back to is still the same."""
+    return ramp.relapses if ramp.hold_s else ramp.relapses + 1
 
 
 def _at(ramp: Ramp, failback: Failback, step: int, now_s: float) -> Ramp:

@@ -8,7 +8,7 @@ Which signal counts when is the table `RULES` (`rules.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tideover_core.difference import differing
@@ -32,6 +32,8 @@ Load = tuple[ServiceKey, int, Locality, Site]  # service port, source place, des
 PACE_S = 0.1  # one port is judged at most so often, and less often the more there is to read
 LATER_S = 1.0  # for what is no reason to hurry
 CELLS_PER_S = 50_000
+# all ports together: so many cells are read in a second, a pass counts as some; who waits longest comes first
+READ_PER_S, READ_AT_ONCE, PASS = 40_000.0, 8_000.0, 10
 SILENT_S = 10.0  # no report for so long, or for three intervals: nobody is heard
 MAX_SAVED = 100_000
 _SEVERITY = {State.DOWN: 0, State.HOLDING: 1, State.RAMPING: 2, State.SUSPECT: 3, State.HEALTHY: 4}
@@ -51,6 +53,7 @@ class Judge:
         self._judged_s: dict[Port, float] = {}
         self._now_s = float("-inf")
         self._skew_s = 0.0
+        self._may_read, self._read_at_s = READ_AT_ONCE, float("-inf")
         self._last_check_s: float | None = None
         self._to_restore: dict[tuple[str, int], list[Standing]] = {}
         self._saved: dict[str, Any] = {"version": 1, "at_s": 0.0, "subjects": []}
@@ -75,7 +78,7 @@ class Judge:
         last_s = self._ledger.last_report_s
         blind = last_s is None or now_s > last_s + max(SILENT_S, 3 * self._ledger.interval_s)
         changed = False
-        for port in [port for port, due_s in self._due_s.items() if due_s <= now_s]:
+        for port in self._next(now_s):
             del self._due_s[port]
             self._judged_s[port] = now_s
             changed |= bool(port.standings)
@@ -91,7 +94,12 @@ class Judge:
 
     def next_s(self) -> float | None:
         """When to judge again if no signal comes; None: only then."""
-        return min(self._due_s.values()) - self._skew_s if self._due_s else None
+        if not self._due_s:
+            return None
+        due_s = min(self._due_s.values())
+        if self._may_read < 0:
+            due_s = max(due_s, self._read_at_s - self._may_read / READ_PER_S)
+        return due_s - self._skew_s
 
     def doubted(self) -> frozenset[str]:
         """Wire names for which reporters should report by endpoint now."""
@@ -124,8 +132,8 @@ class Judge:
         """How well the fleet is heard."""
         return Silence(
             len(self._ledger.reporters),
-            self._ledger.last_report_s,
-            self._last_check_s,
+            self._outside(self._ledger.last_report_s),
+            self._outside(self._last_check_s),
             dict(self._ledger.dropped),
         )
 
@@ -180,6 +188,9 @@ class Judge:
         self._now_s = now_s + self._skew_s
         return self._now_s
 
+    def _outside(self, at_s: float | None) -> float | None:
+        return None if at_s is None else at_s - self._skew_s
+
     def _each(self) -> list[Port]:
         return [port for ports in self._ports.values() for port in ports.values()]
 
@@ -193,10 +204,22 @@ class Judge:
             self._due(port, self._now_s if at_once or port.standings else self._now_s + LATER_S)
 
     def _due(self, port: Port, due_s: float) -> None:
-        cells = sum(map(len, port.evidence.cells.values()))
-        due_s = max(due_s, self._judged_s.get(port, float("-inf")) + PACE_S + cells / CELLS_PER_S)
+        due_s = max(due_s, self._judged_s.get(port, float("-inf")) + PACE_S + port.cells / CELLS_PER_S)
         if due_s < self._due_s.get(port, float("inf")):
             self._due_s[port] = due_s
+
+    def _next(self, now_s: float) -> Iterator[Port]:
+        """The ports to judge now, as many as may be read: there are days on which everything fails."""
+        passed_s = now_s - self._read_at_s
+        self._may_read = min(READ_AT_ONCE, self._may_read + READ_PER_S * passed_s)
+        self._read_at_s = now_s
+        due = sorted((due_s, index) for index, due_s in enumerate(self._due_s.values()) if due_s <= now_s)
+        ports = list(self._due_s) if due else []
+        for _, index in due:
+            if self._may_read < 0:
+                return
+            self._may_read -= PASS + ports[index].cells
+            yield ports[index]
 
     def _check(self, checked: Checked, now_s: float) -> None:
         port = self._names.get(checked.name.partition("#")[0])

@@ -22,6 +22,7 @@ LOOK_EVERY_S = 0.25  # while something is suspect; a fourth of that often while 
 NEW_AFTER_S = 60.0  # a place that was not there, or had nothing ready, for so long starts in steps
 DOUBT_PERCENT = 2.0  # of errors: from here on it is asked which endpoints they come from
 DOUBT_WINDOWS = 2.0
+_EVER = float("-inf")
 _UNMOVED = Standing(Subject(Kind.SITE, Site("", Locality())), 0.0)
 
 
@@ -73,6 +74,11 @@ class Port:
         )
 
     @property
+    def cells(self) -> int:
+        """How much there is to read."""
+        return sum(map(len, self.evidence.cells.values())) + len(self.evidence.of_end)
+
+    @property
     def _checked(self) -> bool:
         return self.places.check is not None
 
@@ -80,6 +86,9 @@ class Port:
         """Look at everything about this port once."""
         for subject in [one for one in self.standings if not self.places.has(one)]:
             del self.standings[subject]
+        if not self.standings and self._calm(now_s):
+            self.evidence.noise, self.alarm = 0, ""
+            return False
         look = Pass(now_s, blind, now_s >= self._changed_s + CHANGE_EVERY_S, {})
         too_many = self._endpoints(look)
         for site in self.places.ready:
@@ -90,6 +99,26 @@ class Port:
             if standing.forgettable(self.places.failback, now_s):
                 del self.standings[subject]
         return self._steered(now_s)
+
+    def _calm(self, now_s: float) -> bool:
+        """Whether it is plain at a glance that nothing is wrong, as nearly always: no voter sees much."""
+        health, evidence = self.places.health, self.evidence
+        if evidence.of_end or (self.places.check and self.checks.failing(self.places.check, now_s)):
+            return False
+        well_percent = min(health.healthy_below_error_percent, health.unhealthy_above_error_percent)
+        for cells in evidence.cells.values():
+            all_calls = all_failed = 0
+            for cell in cells:
+                if cell.latency is not None and cell.latency.slow:
+                    return False
+                calls, failed = cell.seen(now_s - max(health.window_s, 1.2 * cell.interval_s), _EVER)
+                if failed and 100 * failed >= well_percent * calls:
+                    return False
+                all_calls += calls
+                all_failed += failed
+            if 100 * all_failed >= DOUBT_PERCENT * all_calls and all_failed >= 3:
+                self.doubted_until_s = now_s + DOUBT_WINDOWS * health.window_s
+        return True
 
     def next_s(self, now_s: float) -> float | None:
         """When to look again without new signals; None: only then."""
@@ -142,7 +171,7 @@ class Port:
         finding = too_many or examine(seen)
         self._doubt(seen, look)
         bad: Mapping[Locality, Finding] = {}
-        if finding.votes.failed and len(by_source) > 1 and too_many is None:
+        if (finding.votes.bad or seen.all.bad) and len(by_source) > 1 and too_many is None:
             finding, bad = self._by_source(site, finding, by_source, look)
         if apart and finding.opinion is Opinion.FEW:
             # with those who were moved away from it, that is everybody

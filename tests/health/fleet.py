@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from random import Random
@@ -71,7 +71,7 @@ class Caller:
 
     id: str
     at: Locality = PARIS
-    per_second: float = 20.0
+    per_second: float = 10.0
     near: tuple[str, ...] = ("paris", "dublin", "virginia")
     node: str = ""
     lies: float | None = None
@@ -80,6 +80,7 @@ class Caller:
     silent: bool = False
     counts: dict[tuple[str, int], list[int]] = field(default_factory=dict)  # cluster, endpoint: well, failed
     last_s: float = 0.0
+    by_end: bool = False
     owed: float = 0.0
 
     @property
@@ -182,7 +183,8 @@ class Fleet:
     def report(self, caller: Caller) -> Report:
         interval_s, caller.last_s = self.now_s - (caller.last_s or self.now_s - caller.interval_s), self.now_s
         rows: list[Row] = []
-        by_end = NAME in self.judge.doubted()
+        by_end = caller.by_end
+        caller.by_end = NAME in self.judge.doubted()  # as it is told with the answer to this report
         for cluster in self.counts:
             found = {number: got for (name, number), got in caller.counts.items() if name == cluster}
             well, failed = (sum(got[i] for got in found.values()) for i in (0, 1))
@@ -214,22 +216,28 @@ class Fleet:
 
     def _picked(self, caller: Caller) -> tuple[str, int]:
         """Where a call goes: the mixture of worlds in which places with less admission are down."""
-        dice, steering = 100.0 * self.random.random(), self.steering
-
-        def up(cluster: str, number: int) -> bool:
-            places = [
-                steering.sites.get(site(cluster)),
-                steering.pairs.get((caller.at, site(cluster))),
-                steering.endpoints.get(end(cluster, number).key),
-            ]
-            return all(one is None or dice < one.percent for one in places)
-
+        dice = 100.0 * self.random.random()
         for cluster in caller.near:
-            ends = [number for number in range(self.counts.get(cluster, 0)) if up(cluster, number)]
+            if cluster not in self.counts or self._percent(caller.at, cluster) <= dice:
+                continue
+            ends = self._ends(cluster, dice)
             if ends:
-                return cluster, self.random.choice(ends)
+                return cluster, ends[int(self.random.random() * len(ends))]
         cluster = next(name for name in caller.near if self.counts.get(name))
         return cluster, self.random.randrange(self.counts[cluster])
+
+    def _percent(self, at: Locality, cluster: str) -> float:
+        if not self.steering.sites and not self.steering.pairs:
+            return 100.1
+        found = (self.steering.sites.get(site(cluster)), self.steering.pairs.get((at, site(cluster))))
+        return min((one.percent for one in found if one is not None), default=100.1)
+
+    def _ends(self, cluster: str, dice: float) -> Sequence[int]:
+        ends = range(self.counts[cluster])
+        if not self.steering.endpoints:
+            return ends
+        admitted = {key: one.percent for key, one in self.steering.endpoints.items()}
+        return [number for number in ends if admitted.get(end(cluster, number).key, 100.1) > dice]
 
     # -- what tests ask
 

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from support.golden import load_cases
 from tideover_core.leaving import Leaving
-from tideover_core.world import World
+from tideover_core.orders import Action, ActiveOrder, TrafficOrder
+from tideover_core.steering import Admission, PortSteering, Site, Steering
+from tideover_core.target import Aim
+from tideover_core.world import Service, World
 from tideover_wire.node import Client
 from tideover_wire.resource import Resource, TypeUrl
 from tideover_xds.cache import Cache
@@ -61,6 +64,17 @@ def version(resource: Resource | None) -> str | None:
     return None if resource is None else resource.version
 
 
+aims = st.sampled_from([Aim(cluster="paris"), Aim(cluster="dublin"), Aim(region="eu-west"), Aim()])
+orders = st.builds(
+    ActiveOrder,
+    st.builds(
+        TrafficOrder, st.just("ops"), st.just("one"), st.sampled_from(list(Action)), aims, to=st.none() | aims
+    ),
+    st.sampled_from((25.0, 100.0)),
+    st.booleans(),
+)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.sampled_from(WORLDS), min_size=2, max_size=4),
@@ -97,6 +111,44 @@ def with_leaving(world: World, cluster: str, stage: Leaving) -> World:
         for key, service in world.services.items()
     }
     return replace(world, services=services)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(WORLDS),
+    st.lists(st.lists(orders, max_size=2).map(tuple), min_size=1, max_size=3),
+    st.lists(st.sampled_from(CLIENTS), min_size=1, max_size=4, unique_by=repr),
+    st.data(),
+)
+def test_orders_and_verdicts_are_changes_like_any_other(
+    world: World, steps: list[tuple[ActiveOrder, ...]], clients: list[Client], data: st.DataObject
+) -> None:
+    worlds = [world]
+    for in_force in steps:
+        last = worlds[-1].services
+        found = {
+            key: one if data.draw(st.booleans()) else replace(one, steering=data.draw(steered(one)))
+            for key, one in last.items()
+        }
+        worlds.append(replace(world, services=found, orders=in_force))
+    check(worlds, clients, asks_in_between=True)
+
+
+def steered(service: Service) -> st.SearchStrategy[Steering]:
+    """Verdicts on places that there are."""
+    sites = sorted(
+        {
+            Site(end.cluster, end.locality)
+            for part in service.parts
+            for ends in part.facts.endpoints.values()
+            for end in ends
+        }
+    )
+    admitted = st.sampled_from((0.0, 25.0, 50.0)).map(lambda percent: Admission(percent, "503"))
+    by_site = st.fixed_dictionaries({}, optional=dict.fromkeys(sites, admitted))
+    by_pair = st.fixed_dictionaries({}, optional={(one.locality, one): admitted for one in sites})
+    of_port = st.builds(lambda found, pairs: PortSteering(sites=found, pairs=pairs), by_site, by_pair)
+    return st.fixed_dictionaries({}, optional={port.number: of_port for port in service.ports})
 
 
 def check(worlds: list[World], clients: list[Client], asks_in_between: bool) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .bootstrap import Bootstrap, Json, Server, Tls, node
+from .bootstrap_checks import health_discovery, metrics
 
 XDS_CLUSTER = "tideover-xds"  # no slash: cannot be the name of a service's cluster
 _TYPE = "type.googleapis.com/envoy."
@@ -27,6 +28,8 @@ class EnvoyOptions:
     keepalive_interval: str = "5s"
     keepalive_timeout: str = "3s"
     secrets_folder: str = ""  # where `secrets` are written
+    hds: bool = False  # offer to check endpoints
+    metrics_every: str = ""  # send members and latencies this often, and keep no other statistics
 
 
 def envoy(bootstrap: Bootstrap, options: EnvoyOptions) -> Json:
@@ -37,6 +40,11 @@ def envoy(bootstrap: Bootstrap, options: EnvoyOptions) -> Json:
     metadata["HTTP_PORT"] = bootstrap.http_port
     if bootstrap.tcp_ports:
         metadata["TCP_PORTS"] = dict(bootstrap.tcp_ports)
+    health: Json = {}
+    if options.hds:
+        health["hds_config"] = health_discovery(XDS_CLUSTER)
+    if options.metrics_every:
+        health |= metrics(XDS_CLUSTER, options.metrics_every)
     return {
         "node": described,
         "admin": {"address": _address(Server("127.0.0.1", options.admin_port))},
@@ -47,6 +55,7 @@ def envoy(bootstrap: Bootstrap, options: EnvoyOptions) -> Json:
         },
         "cluster_manager": {"load_stats_config": _load_stats_config()},
         "static_resources": {"clusters": [_xds_cluster(bootstrap, options)]},
+        **health,
     }
 
 

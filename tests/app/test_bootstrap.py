@@ -332,3 +332,15 @@ def test_the_cluster_of_the_control_plane_can_be_no_service() -> None:
     bootstrap = Bootstrap("x", ((Server("127.0.0.1", 1),),), locality=Locality("a"))
     assert xds_cluster(envoy(bootstrap, EnvoyOptions()))["name"] == XDS_CLUSTER
     assert parse_wire_name(XDS_CLUSTER) is None
+
+
+def test_checks_and_metrics_are_only_there_when_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    plain = printed(capsys, "envoy")
+    asked = printed(capsys, "envoy", "--hds", "--metrics-every", "1500ms", "--admin-port", "0")
+    more = {"hds_config", "stats_sinks", "stats_flush_interval", "stats_config"}
+    assert asked.keys() - plain.keys() == more
+    assert asked["stats_flush_interval"] == "1.5s"
+    assert validate(asked, tmp_path) == ""
+    assert "no duration above zero" in refused(capsys, "envoy", "--metrics-every", "0s")

@@ -72,6 +72,11 @@ def envoy_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how ty
     ] = None,
     admin_port: Annotated[int, typer.Option(help="Envoy's admin page on 127.0.0.1; 0: a free port.")] = 15000,
     sotw: Annotated[bool, typer.Option("--sotw", help="State of the world instead of delta.")] = False,
+    hds: Annotated[bool, typer.Option("--hds", help="Offer to check endpoints for the fleet.")] = False,
+    metrics_every: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="Tell of ejections and slow answers; keeps no other statistics."),
+    ] = "",
     keepalive_interval: Annotated[str, typer.Option(help="Ping the control plane this often.")] = "5s",
     keepalive_timeout: Annotated[str, typer.Option(help="No answer for this long: the next one.")] = "3s",
     ca: Ca = None,
@@ -103,7 +108,7 @@ def envoy_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how ty
         raise wrong_use(collision)
     options = EnvoyOptions(
         admin_port, sotw, _duration(keepalive_interval), _duration(keepalive_timeout),
-        str(secrets_folder.absolute()),
+        str(secrets_folder.absolute()), hds, _duration(metrics_every) if metrics_every else "",
     )  # fmt: skip
     if wanted.tls is not None:
         _write_secrets(secrets_folder.absolute(), wanted.tls)

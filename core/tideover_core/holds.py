@@ -102,15 +102,21 @@ class Holding:
         home = Locality(vantage.locality.region, vantage.locality.zone)
         sites: dict[Site, Hold] = {}
         single = [drain for drain in self.drains if not of_places(drain)]
+        by_place = not single and not self.steering.endpoints
         found: dict[EndpointKey, Hold] = {}
+        last, locality, cluster = FREE, None, ""
         for one in placed:
             endpoint = one.endpoint
-            site = Site(endpoint.cluster, endpoint.locality)
-            hold = sites.get(site)
-            if hold is None:
-                hold = sites[site] = self._site(site, endpoint, home)
-            hold = hold.with_admission(self.steering.endpoints.get(endpoint.key))
-            hold = self._drained(hold, single, endpoint)
+            if endpoint.locality is not locality or endpoint.cluster != cluster:
+                locality, cluster = endpoint.locality, endpoint.cluster
+                site = Site(cluster, locality)
+                if site not in sites:
+                    sites[site] = self._site(site, endpoint, home)
+                last = sites[site]
+            hold = last
+            if not by_place:
+                hold = hold.with_admission(self.steering.endpoints.get(endpoint.key))
+                hold = self._drained(hold, single, endpoint)
             if hold is not FREE:
                 found[endpoint.key] = hold
         return found
@@ -152,6 +158,8 @@ def standing(placed: Sequence[Placed], holds: Holds, at_percent: float) -> Stand
     Nobody is left without anything healthy, but by facts and by orders that are forced: verdicts are
     ignored first, then drains.
     """
+    if not holds:
+        return Standing(placed, ())
     judging, ordering = _in_force(placed, holds, at_percent)
     sent: list[Placed] = []
     left_out: list[LeftOut] = []

@@ -48,10 +48,16 @@ class Mixed:
 def mixed(placed: Sequence[Placed], steer: Steer, levelling: Levelling) -> Mixed:
     """The answer, with what steers it. With nothing admitted in part: as if what is not were down."""
     first = standing(placed, steer.holds, 0.0)
-    natural, before = _natural(placed, first, steer.holds, levelling)
-    shares, because = natural, _partly(first, steer.holds)
+    bounds = _bounds(placed, steer.holds)
+    if len(bounds) <= 2 and not steer.shifting and steer.shares is None:
+        return Mixed(levelling.priorities(first.sent), tuple(first.left_out))
+    before = _shares(first, levelling)
+    shares, because = before, _partly(first, steer.holds)
     if steer.shares is not None and (given := _by_capacity(first, steer, steer.shares)):
         shares, because = given, ["capacity: what each place is to take", *because]
+    elif len(bounds) > 2:
+        parts = [standing(placed, steer.holds, low) for low in bounds[1:-1]]
+        shares = _natural(bounds, [before, *(_shares(part, levelling) for part in parts)])
     unshifted = shares
     if steer.shifting:
         shares = steer.shifting.shifted(shares, first.sent, steer.holds)
@@ -67,30 +73,28 @@ def mixed(placed: Sequence[Placed], steer: Steer, levelling: Levelling) -> Mixed
     return Mixed(merged, tuple(first.left_out))
 
 
-def _natural(
-    placed: Sequence[Placed], first: Standing, holds: Holds, levelling: Levelling
-) -> tuple[Shares, Shares]:
-    """(each endpoint's part of the traffic as admissions make it, as it is for whoever sees most).
+def _bounds(placed: Sequence[Placed], holds: Holds) -> list[float]:
+    """The admissions between which all of the traffic sees the same.
 
-    Where even the best is admitted in part only, the parts below that are all there is.
+    Where even the best is admitted in part only, that part is all there is.
     """
-    before = _shares(first, levelling)
+    values = {value for hold in holds.values() for value in (hold.judged, hold.ordered)}
+    if not any(0 < value < WHOLE for value in values):
+        return [0.0, WHOLE]
     most = max(
         (holds.get(one.endpoint.key, FREE).admitted for one in placed if one.health is Health.HEALTHY),
         default=0.0,
     )
-    bounds = sorted(
-        {0.0, most}
-        | {value for hold in holds.values() for value in (hold.judged, hold.ordered) if value < most}
-    )
-    if len(bounds) <= 2:
-        return before, before
+    return sorted({0.0, most} | {value for value in values if value < most})
+
+
+def _natural(bounds: Sequence[float], parts: Sequence[Shares]) -> Shares:
+    """Each endpoint's part of the traffic, of what it gets between each two bounds."""
     total: dict[EndpointKey, float] = {}
-    for low, high in pairwise(bounds):
-        part = before if low == 0 else _shares(standing(placed, holds, low), levelling)
+    for (low, high), part in zip(pairwise(bounds), parts, strict=True):
         for key, share in part.items():
-            total[key] = total.get(key, 0.0) + share * (high - low) / most
-    return total, before
+            total[key] = total.get(key, 0.0) + share * (high - low) / bounds[-1]
+    return total
 
 
 def _shares(stands: Standing, levelling: Levelling) -> Shares:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import commands, health, latency, live, pure, streams
+from . import commands, health, judge, latency, live, pure, streams
 from .machine import description
 
-PARTS = ("pure", "commands", "latency", "streams", "live", "growth", "health", "failover")
+PARTS = ("pure", "commands", "latency", "streams", "live", "growth", "judge", "health", "failover")
 
 
 def main() -> None:
@@ -30,6 +30,7 @@ def main() -> None:
     args = parser.parse_args()
     steps: dict[str, Callable[[], Any]] = {
         "pure": pure.measure,
+        "judge": judge.measure,
         "commands": commands.measure,
         "latency": lambda: latency.measure(20),
         "streams": lambda: [

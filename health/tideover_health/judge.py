@@ -35,6 +35,7 @@ CELLS_PER_S = 50_000
 # all ports together: so many cells are read in a second, a pass counts as some; who waits longest comes first
 READ_PER_S, READ_AT_ONCE, PASS = 40_000.0, 8_000.0, 10
 SILENT_S = 10.0  # no report for so long, or for three intervals: nobody is heard
+SET_BACK_S = 5.0
 MAX_SAVED = 100_000
 _SEVERITY = {State.DOWN: 0, State.HOLDING: 1, State.RAMPING: 2, State.SUSPECT: 3, State.HEALTHY: 4}
 
@@ -182,10 +183,10 @@ class Judge:
     # -- inside
 
     def _steady(self, now_s: float) -> float:
-        """A clock that is set back goes on from where it was."""
-        if now_s + self._skew_s < self._now_s:
+        """Time stands still while a clock is a little behind; one that is set back goes on from here."""
+        if now_s + self._skew_s < self._now_s - SET_BACK_S:
             self._skew_s = self._now_s - now_s
-        self._now_s = now_s + self._skew_s
+        self._now_s = max(self._now_s, now_s + self._skew_s)
         return self._now_s
 
     def _outside(self, at_s: float | None) -> float | None:

@@ -113,6 +113,7 @@ class Evidence:
         self.cells: dict[Locality, dict[Cell, None]] = {}
         self.of_site: dict[Site, dict[Cell, None]] = {}  # where several clusters share a locality
         self.of_end: dict[EndpointKey, dict[Cell, None]] = {}  # only of those somebody saw fail
+        self.watched: frozenset[EndpointKey] = frozenset()  # those of which checks say that they fail
         self.names: set[str] = set()
         self.noise = 0  # failures since it was last judged
         self.window_s = 10.0
@@ -295,7 +296,7 @@ class Ledger:
             if end is None:
                 self.dropped["address"] += 1
                 return
-            if cell is None and (failed or end.key in home.of_end):
+            if cell is None and (failed or end.key in home.of_end or end.key in home.watched):
                 cell = self._end_cell(reporter, home, (name, address), end.key)
             if shared:
                 site = Site(end.cluster, end.locality)

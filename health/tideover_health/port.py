@@ -220,9 +220,11 @@ class Port:
 
     def _endpoints(self, look: Pass) -> Mapping[Site, Finding]:
         """Settle endpoints that somebody saw fail. Sites of which too many are bad to be emptied alone."""
-        keys = set(self.evidence.of_end)
-        if self.places.check is not None:
-            keys |= set(self.checks.failing(self.places.check, look.now_s))
+        failing = frozenset(self.checks.failing(self.places.check, look.now_s) if self.places.check else ())
+        self.evidence.watched = failing
+        if failing:  # what do callers say of them?
+            self.doubted_until_s = look.now_s + DOUBT_WINDOWS * self.places.health.window_s
+        keys = failing | set(self.evidence.of_end)
         keys |= {one.endpoint for one in self.standings if one.endpoint is not None}
         bad: dict[Site, list[Standing]] = {}
         for key in sorted(keys):
@@ -247,20 +249,25 @@ class Port:
             standing = self.standings.get(subject, _UNMOVED)
             if standing.moved or standing.confirmed(self.places.health.window_s, look.now_s):
                 bad.setdefault(site, []).append(standing)
-        return {
-            site: self._too_many(found, why)
-            for site, found in bad.items()
-            if any(not one.moved for one in found)
-            and (
-                why := refuses_endpoints(self.places.ready[site], len(found), self.places.max_drained_percent)
-            )
-        }
+        too_many: dict[Site, Finding] = {}
+        for site, found in bad.items():
+            why = refuses_endpoints(self.places.ready[site], len(found), self.places.max_drained_percent)
+            if why and not all(one.moved for one in found):
+                self._too_many(site, found, why, look, too_many)
+        return too_many
 
-    def _too_many(self, bad: list[Standing], why: str) -> Finding:
-        worst = max(bad, key=lambda one: one.finding.votes.calls).finding
+    def _too_many(
+        self, site: Site, bad: list[Standing], why: str, look: Pass, too_many: dict[Site, Finding]
+    ) -> None:
+        """None of them is emptied alone; the site is bad, unless checks say so and calls there go well."""
         for one in bad:
             one.blocked = one.blocked or ("" if one.moved else why)
-        return Finding(Opinion.BAD, "endpoints", why, worst.votes)
+        if all(one.finding.rule == "checks" for one in bad if not one.moved):
+            seen = self._look(Subject(Kind.SITE, site), self.evidence.of(site), look, _EVER)
+            if examine(seen).opinion is Opinion.WELL:
+                return
+        worst = max(bad, key=lambda one: one.finding.votes.calls).finding
+        too_many[site] = Finding(Opinion.BAD, "endpoints", why, worst.votes)
 
     def _pair(self, source: Locality, site: Site) -> Standing:
         return self.standings.get(Subject(Kind.PAIR, site, source), _UNMOVED)

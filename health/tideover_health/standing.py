@@ -103,6 +103,8 @@ class Standing:
     def confirmed(self, window_s: float, now_s: float) -> bool:
         """Whether it looked bad for long enough."""
         wait_s = CONFIRM_PARTS[self.subject.kind] * window_s
+        if self.finding.rule == "checks":
+            wait_s *= 2  # callers are asked first
         return self.bad_since_s is not None and now_s >= self.bad_since_s + wait_s
 
     def empty(self, failback: Failback, now_s: float) -> None:

@@ -154,18 +154,20 @@ class Fleet:
         """Judge when it is due, as the program does."""
         due_s = self.judge.next_s()
         if due_s is not None and due_s <= self.now_s:
-            found = self.judge.judge(self.world, self.now_s).get(SERVICE, {}).get(PORT, PortSteering())
-            before = self.changes[-1][1] if self.changes else PortSteering()
-            if found != before:
-                self.changes.append((self.now_s, found))
-                self._waiting.append((self.now_s + PUSH_S, found))
+            self.decide()
+
+    def decide(self) -> None:
+        found = self.judge.judge(self.world, self.now_s).get(SERVICE, {}).get(PORT, PortSteering())
+        before = self.changes[-1][1] if self.changes else PortSteering()
+        if found != before:
+            self.changes.append((self.now_s, found))
+            self._waiting.append((self.now_s + PUSH_S, found))
 
     def become(self, counts: dict[str, int] | None = None, orders: tuple[ActiveOrder, ...] = ()) -> None:
         """The world changes."""
         self.counts = counts or self.counts
         self.world = world(self.counts, self.settings, orders)
-        self.judge.judge(self.world, self.now_s)
-        self.look()
+        self.decide()
 
     def probe(self, checker: str = "prober") -> None:
         """A round of active checks from nowhere in particular."""

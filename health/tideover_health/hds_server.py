@@ -101,7 +101,7 @@ class _Stream:
                 version, orders = await self._orders.after(version)
                 await self._context.write(orders)
         except grpc.aio.BaseError:
-            pass  # the connection is gone, which grpc tells the reader
+            self.end()  # the connection is gone; if it is not, the client comes again and is told again
 
     def end(self) -> None:
         """End it with OK."""
@@ -185,12 +185,13 @@ class HdsServer:
             client = await self._first(context)
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        # before anything is written: two at once would cost the first message
+        await context.send_initial_metadata(())
         stream = await self._opened(context, client)
         writer = asyncio.create_task(stream.write())
         age_s = self._options.age_s * random.uniform(0.8, 1)
         old = asyncio.get_running_loop().call_later(age_s, stream.end) if age_s else None
         try:
-            await context.send_initial_metadata(())
             await self._read(stream, context)
         except asyncio.CancelledError:
             if not stream.ended:

@@ -142,7 +142,9 @@ async def test_after_a_restart_of_ours_envoy_is_told_again(tmp_path: Path) -> No
         await until(lambda: served.told)
         await first.aclose()
         again = await stack.enter_async_context(hds(target(one), port=port))
-        await until(lambda: again.last() == {("spiffe://e1", NAME, one.port): True}, 20)
+        await until(
+            lambda: again.last() == {("spiffe://e1", NAME, one.port): True}, 30, lambda: again.server.status
+        )
 
 
 async def test_tcp_grpc_and_a_hanging_endpoint(tmp_path: Path) -> None:

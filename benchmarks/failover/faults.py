@@ -43,6 +43,7 @@ class Fault:
     comes_back: bool = False
     sites: tuple[Site, ...] = SITES
     callers: tuple[Caller, ...] = CALLERS
+    unhealthy_above: float = 50.0  # percent of errors: of Tideover's policy
     capacity: float | None = None  # calls per second that an instance can take
     whole_fault: Callable[[World, Times], Awaitable[None]] | None = None  # instead of waiting for `fault_s`
     lies: bool = False
@@ -150,7 +151,8 @@ TABLE = (
           _sick(status=503), _well, counted=("b-2",), silent=frozenset({"b-2"}), whole_fault=_wake_new),
     Fault("slow", "answers take 3 s, each try may take 0.5 s", _sick(delayS=3.0), _well),
     Fault("stopped", "SIGSTOP of all instances in paris", _stop, _continue),
-    Fault("30 % errors", "three of ten calls get 503", _sick(status=503, share=0.3), _well),
+    Fault("30 % errors", "three of ten calls get 503; the policy says that 20 % is too much",
+          _sick(status=503, share=0.3), _well, unhealthy_above=20.0),
     Fault("gray", "packets from zone a to the instances (zone b) are dropped; zone b itself is well",
           _sick(drop="127.9.1"), _well, harmed=("a-1", "a-2")),
     Fault("liar", "one reporter of five says that all its calls to paris fail; nothing is wrong",

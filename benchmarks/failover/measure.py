@@ -118,9 +118,11 @@ def _between(times: Sequence[float], begin_s: float, end_s: float) -> int:
 def _moved(harmed: Sequence[Call], fault: Fault, at: Moments) -> float | None:
     if not fault.sick or fault.whole_fault is not None:
         return None  # it comes and goes, or is counted by callers that were not there
-    return _rounded(
-        seconds_until_moved(harmed, at.fault_s, at.healed_s, lambda place: place not in fault.sick)
-    )
+
+    def well(place: str) -> bool:
+        return place != "" and place not in fault.sick
+
+    return _rounded(seconds_until_moved(harmed, at.fault_s, at.healed_s, well))
 
 
 def _oscillations(calls: Sequence[Call], at: Moments) -> int:

@@ -54,6 +54,7 @@ def measure(
 async def once(fault: Fault, system: str, how: str, times: Times) -> Numbers:
     """One run of one system."""
     policy: dict[str, Any] = {**POLICY, "retry": RETRIES[how]}
+    policy["fleetHealth"] = {**POLICY["fleetHealth"], "unhealthyAboveErrorPercent": fault.unhealthy_above}
     if fault.capacity is not None:
         policy["capacity"] = {"requestsPerSecondPerEndpoint": fault.capacity, "mode": "WaterfallByZone"}
     with tempfile.TemporaryDirectory(prefix="tideover-failover-") as name:

@@ -203,13 +203,10 @@ async def _with_frozen(one: World, setup: Setup, stack: AsyncExitStack) -> None:
 
 
 async def _envoys(one: World, bootstraps: Mapping[str, Any], stack: AsyncExitStack) -> None:
-    """All of them, started at once."""
-    names = [f"envoy-{name}" for name in bootstraps]
-    starting = [
-        stack.enter_async_context(running_envoy(bootstrap, one.folder, name=name, level="warning"))
-        for name, bootstrap in zip(names, bootstraps.values(), strict=True)
-    ]
-    one.envoys = dict(zip(bootstraps, await asyncio.gather(*starting), strict=True))
+    """One after the other: of several that start at once, two have been given one port for their admin."""
+    for name, bootstrap in bootstraps.items():
+        running = running_envoy(bootstrap, one.folder, name=f"envoy-{name}", level="warning")
+        one.envoys[name] = await stack.enter_async_context(running)
 
 
 async def _has_ratings(envoy: Envoy) -> bool:

@@ -26,7 +26,7 @@ MIX = (
     ("ratings", "POST"),
     ("reviews", "GET"),
     ("ratings", "GET"),
-    ("ratings", "GET"),
+    ("productpage", "GET"),
 )
 _BODY = b'{"stars": 5}'
 # Envoy's words when an upstream connection broke after the request had been sent on it

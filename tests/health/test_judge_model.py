@@ -59,16 +59,29 @@ class Judging(RuleBasedStateMachine):
     def break_a_site(self, where: str, rate: float) -> None:
         for place in PLACES.values():
             self.rates[place.region, where] = rate
+        self.run(4.0)
+
+    @rule(well=st.sampled_from(("", *CLUSTERS)))
+    def break_all_but(self, well: str) -> None:
+        self.rates = {(at.region, name): 1.0 for at in PLACES.values() for name in CLUSTERS if name != well}
+        self.bad_ends = {}
+        self.run(6.0)
+
+    @rule()
+    def mend(self) -> None:
+        self.rates, self.bad_ends = {}, {}
+        self.run(10.0)
 
     @rule(where=st.sampled_from(CLUSTERS), count=st.integers(0, ENDS))
     def break_endpoints(self, where: str, count: int) -> None:
         self.bad_ends[where] = count
+        self.run(6.0)
 
     @rule(lies=st.sampled_from((None, 0.0, 0.5, 1.0)), silent=st.booleans())
     def one_caller_changes(self, lies: float | None, silent: bool) -> None:
         self.fleet.callers[0].lies, self.fleet.callers[0].silent = lies, silent
 
-    @rule(silent=st.booleans(), probes=st.booleans())
+    @rule(silent=st.sampled_from((False, False, True)), probes=st.booleans())
     def silence(self, silent: bool, probes: bool) -> None:
         for caller in self.fleet.callers:
             caller.silent = silent
@@ -84,7 +97,10 @@ class Judging(RuleBasedStateMachine):
         for caller in self.fleet.callers:
             caller.last_s = 0.0
 
-    @rule(seconds=st.sampled_from((0.5, 2.0, 6.0, 15.0)))
+    @rule(seconds=st.sampled_from((0.5, 2.0, 15.0)))
+    def wait(self, seconds: float) -> None:
+        self.run(seconds)
+
     def run(self, seconds: float) -> None:
         before = self._moved()
         self.fleet.run(seconds)

@@ -118,9 +118,9 @@ class Journal:
             [
                 (
                     f"Service {service}",
-                    f"port {port} at {place}: carries its own load again, or is gone",
+                    f"port {port} at {place} in {cluster}: carries its own load again, or is gone",
                 )
-                for service, port, _, place in sorted(gone)
+                for service, port, cluster, place in sorted(gone)
             ],
         )
 

@@ -85,10 +85,7 @@ def test_a_client_is_never_asked_twice_within_an_interval_nor_for_the_same(
         if clock.may_ask(Asked(1.0, wanted), now_s):
             clock = clock.told(Asked(1.0, wanted), now_s)
             asked.append((now_s, wanted))
-    assert all(
-        after - before >= 1 and this != that
-        for (before, this), (after, that) in pairwise(asked)
-    )
+    assert all(after - before >= 1 and this != that for (before, this), (after, that) in pairwise(asked))
 
 
 @dataclass(frozen=True)

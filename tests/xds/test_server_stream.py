@@ -11,6 +11,7 @@ from support.delta import EDS, node
 from support.wait import until
 from support.xds_serving import Heard
 from support.xds_worlds import RATINGS, two_clusters
+from tideover_wire.node import Client
 from tideover_wire.stream import Stream, Variant
 from tideover_xds.cache import Cache
 from tideover_xds.server_options import ServerOptions
@@ -39,12 +40,16 @@ class Deaf:
         await asyncio.Event().wait()
 
 
+async def as_it_says(_context: object, client: Client) -> Client:
+    return client
+
+
 async def test_what_a_client_asks_for_without_reading_is_not_piled_up() -> None:
     cache, heard = Cache(two_clusters()), Heard()
     first = DeltaDiscoveryRequest(node=node("deaf"), type_url=EDS, resource_names_subscribe=[RATINGS])
     again = DeltaDiscoveryRequest(type_url=EDS, resource_names_subscribe=["x/y:1"])
     deaf = Deaf([again.SerializeToString()] * 1000 + [first.SerializeToString()])
-    around = Surroundings(cache, heard, ServerOptions())
+    around = Surroundings(cache, heard, ServerOptions(), as_it_says)
     served = ServedStream(1, cast(Context, deaf), Stream(Variant.DELTA, None, "test"), around)
     serving = asyncio.create_task(served.serve())
     try:

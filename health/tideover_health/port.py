@@ -335,9 +335,15 @@ class Port:
             if whole.moved or whole.bad_since_s is not None:
                 return "its whole place is judged"
             return ""  # their number is looked at in `_endpoints`
-        emptied = {site for site in usable if self._is_moved(site, subject.source)}
-        well = [site for site in usable - emptied - {subject.site} if self._looks_well(site, look)]
-        return refuses_site(len(usable), len(emptied), len(well), self.places.max_drained_percent)
+        # a site is emptied for everyone: also for those to whom paths to others are broken
+        broken = {one.source for one, found in self.standings.items() if one.source and found.moved}
+        for source in (subject.source,) if subject.source is not None else (None, *sorted(broken)):
+            emptied = {site for site in usable - {subject.site} if self._is_moved(site, source)}
+            well = [site for site in usable - emptied - {subject.site} if self._looks_well(site, look)]
+            why = refuses_site(len(usable), len(emptied), len(well), self.places.max_drained_percent)
+            if why:
+                return why
+        return ""
 
     def _is_moved(self, site: Site, source: Locality | None) -> bool:
         """Whether a site gets less than its share, from clients of that place or from anyone."""

@@ -134,9 +134,10 @@ async def test_three_envoys_of_three_places_check_and_the_others_wait_for_one_to
         last = channel.stream_stream(HDS)()
         await last.write(hello())
         await until(lambda: server.status.working == 1)
-        await last.read()
-        running.cancel()
-        assert await last.code() is grpc.StatusCode.OK
+        async with asyncio.timeout(20):
+            await last.read()
+            running.cancel()
+            assert await last.code() is grpc.StatusCode.OK
         await asyncio.wait({running})
 
 

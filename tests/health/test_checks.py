@@ -225,8 +225,9 @@ def test_a_few_for_each_from_different_places_and_nodes_the_same_every_time(
         assert len(chosen) == min(3, len(proven))
         assert set(chosen) <= set(proven)
         if len(zones) >= 3:
-            # a node is not taken twice while another is free, which may cost a place
-            assert len({one.locality for one in chosen}) == 3 or len({one.node for one in chosen}) == 3
+            # neither a place nor a node is all there is; three of both is not always possible
+            assert len({one.locality for one in chosen}) >= 2
+            assert len({one.node for one in chosen}) >= min(2, len(nodes))
         elif len(nodes) == 1:
             assert len({one.locality for one in chosen}) == min(len(zones), len(chosen)) or len(zones) > 1
 

@@ -28,6 +28,7 @@ from tideover_core.world import World, merge
 from tideover_health.judge import Judge
 from tideover_health.load_reports_server import Context, LoadReportOptions, LoadReportsServer
 from tideover_health.signals import Report, Voter
+from tideover_health.streams_server import StreamLimits
 from tideover_wire.node import Client
 from tideover_xds.cache import Cache
 from tideover_xds.server import XdsServer
@@ -85,7 +86,9 @@ async def main() -> None:
     def doubted() -> frozenset[str]:
         return judge.doubted() | forced
 
-    server = LoadReportsServer(take, own_voter, doubted, LoadReportOptions(age_s=0))
+    server = LoadReportsServer(
+        take, own_voter, doubted, LoadReportOptions(limits=StreamLimits(most=20_000, age_s=0))
+    )
     keeper.judged = server.touch
     xds = XdsServer(Cache(facts), Nobody(), identifier="bench", more=server.handlers())
     port = xds.add_port("127.0.0.1:0", None)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 import time
 from typing import Any
 
@@ -18,6 +17,8 @@ import grpc
 from envoy.config.core.v3.base_pb2 import Locality, Node
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 from google.protobuf.struct_pb2 import Struct
+
+from .many_client import run
 
 CDS = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 EDS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
@@ -88,23 +89,7 @@ async def main() -> None:
     parser.add_argument("--streams-per-connection", type=int, default=100)
     args = parser.parse_args()
     load = Load(args.streams, args.services)
-    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)]
-    channels = [
-        grpc.aio.insecure_channel(args.address, options=options)
-        for _ in range(-(-args.streams // args.streams_per_connection))
-    ]
-    tasks = [
-        asyncio.create_task(load.stream(channels[i // args.streams_per_connection], i))
-        for i in range(args.streams)
-    ]
-    end = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
-    done, _ = await asyncio.wait([end, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    for task in done - {end}:
-        task.result()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.gather(*(channel.close() for channel in channels))
+    await run(args.address, args.streams, args.streams_per_connection, load.stream)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import json
 import random
-import sys
 from functools import cache
 from typing import Any
 
@@ -21,6 +20,8 @@ from envoy.service.load_stats.v3.lrs_pb2 import LoadStatsRequest, LoadStatsRespo
 from google.protobuf.struct_pb2 import Struct
 
 from tideover_wire.codec import varint
+
+from .many_client import run
 
 SERVICES, GROUP, ENDPOINTS, PORT = 1000, 10, 20, 8080
 PLACES = (("eu-west", "eu-west-a"), ("eu-north", "eu-north-a"), ("us-east", "us-east-a"))
@@ -133,23 +134,7 @@ async def main() -> None:
     parser.add_argument("--failing-groups", type=int, default=0)
     args = parser.parse_args()
     fleet = Fleet(args.reporters, args.failing_groups)
-    options = [("grpc.use_local_subchannel_pool", 1)]
-    channels = [
-        grpc.aio.insecure_channel(args.address, options=options)
-        for _ in range(-(-args.reporters // args.per_connection))
-    ]
-    tasks = [
-        asyncio.create_task(fleet.report(channels[i // args.per_connection], i))
-        for i in range(args.reporters)
-    ]
-    end = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
-    done, _ = await asyncio.wait([end, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    for task in done - {end}:
-        task.result()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.gather(*(channel.close() for channel in channels))
+    await run(args.address, args.reporters, args.per_connection, fleet.report)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
 import grpc
@@ -24,15 +25,14 @@ class OrderCalls:
 
     _replica: Replica
 
-    async def _author(self, context: Context) -> str:
-        raise NotImplementedError
+    _author: Callable[[Context], Awaitable[str]]
 
-    async def ListOrders(self, request: pb.ListOrdersRequest, context: Context) -> pb.OrderList:  # noqa: N802
+    async def ListOrders(self, request: pb.ListOrdersRequest, context: Context) -> pb.OrderList:  # noqa: N802 (gRPC names it)
         """Those in force, those that return, and objects that are refused."""
         desk = await self._desk(context)
         return pb.OrderList(orders=[shown(one) for one in desk.listed()])
 
-    async def PlaceOrder(  # noqa: N802
+    async def PlaceOrder(  # noqa: N802 (gRPC names it)
         self, request: pb.PlaceOrderRequest, context: Context
     ) -> pb.PlaceOrderResponse:
         """Take an order, or with `dry_run` tell what it would do."""
@@ -49,7 +49,7 @@ class OrderCalls:
             await _end(context, grpc.StatusCode.FAILED_PRECONDITION, error)
         return _response(placed)
 
-    async def UndoOrder(self, request: pb.UndoOrderRequest, context: Context) -> pb.Order:  # noqa: N802
+    async def UndoOrder(self, request: pb.UndoOrderRequest, context: Context) -> pb.Order:  # noqa: N802 (gRPC names it)
         """End an order."""
         author = await self._author(context)
         desk = await self._desk(context)

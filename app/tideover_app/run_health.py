@@ -16,6 +16,7 @@ from tideover_core.allotment import Allotment
 from tideover_core.model import Problem, ServiceKey
 from tideover_core.names import Target
 from tideover_core.steering import Steering
+from tideover_core.world import World
 from tideover_health.judge import Judge
 from tideover_health.signals import Signal
 from tideover_health.verdict import Alarm
@@ -92,31 +93,38 @@ class HealthKeeper:
 
     def decide(self) -> None:
         """Judge now."""
+        before = self.steering
+        if self.foreseen(self._replica.world.value) is not before:
+            self._changed()
+
+    def foreseen(self, world: World) -> Mapping[ServiceKey, Steering]:
+        """The steering for a world that is about to be served: a new place must not get all at once."""
         before, now_s = self.steering, self._now_s()
         try:
-            steering = self._allotted(self.judge.judge(self._replica.world.value, now_s), now_s)
+            steering = self._allotted(self.judge.judge(world, now_s), world, now_s)
             # equal steering is the same object: nobody need look
             self.steering = before if steering == before else steering
             verdicts, alarms = self.judge.verdicts(now_s), self._alarms()
             saved = msgspec.json.encode({**self.judge.saved(), "learned": self._allotment.learned()})
         except Exception as error:  # noqa: BLE001 - whatever it is: what was decided stays (law 1)
             self._failed("what is reported", error)
-            return
+            return self.steering
         self._replica.note("health", ())
         self._told, lines = news(self._told, verdicts, alarms)
         self._replica.journal.health(lines)
         if saved != self._saved:
             self._saved = saved
             self._unsaved.set()
-        if self.steering is not before:
-            self._changed()
         self._guarded("what to ask for", self.judged, None)
+        return self.steering
 
-    def _allotted(self, judged: Mapping[ServiceKey, Steering], now_s: float) -> Mapping[ServiceKey, Steering]:
+    def _allotted(
+        self, judged: Mapping[ServiceKey, Steering], world: World, now_s: float
+    ) -> Mapping[ServiceKey, Steering]:
         """What health makes of it, with the shares of those places that would be full."""
         if now_s >= self._allot_at_s:
             self._allot_at_s = now_s + ALLOT_EVERY_S
-            self._allotment.allot(self._replica.world.value, judged, self.judge.loads(now_s))
+            self._allotment.allot(world, judged, self.judge.loads(now_s))
             short = self._allotment.shortfalls()
             self._short_since_s = {target: self._short_since_s.get(target, now_s) for target in short}
         return self._allotment.steered(judged)

@@ -159,7 +159,7 @@ class Life:
         )
         health.restore(self.state)
         health.also = self.orders.take
-        self.world.steering, self.world.renewed = lambda: health.steering, health.look
+        self.world.steering, self.world.renewed = health.foreseen, health.look
         self.replica.judged = health.view
         self.metrics.registry.register(HealthMetrics(self.replica, time.time))
         return health

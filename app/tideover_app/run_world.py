@@ -9,6 +9,7 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -53,7 +54,7 @@ class WorldKeeper:
         self.leaving: Callable[[], Mapping[str, Leaving]] = dict
         self.registered: Callable[[], bool] = lambda: True  # all registered clusters are known
         self.failing: Failed = lambda places: None
-        self.steering: Callable[[], Mapping[ServiceKey, Steering]] = dict
+        self.steering: Callable[[World], Mapping[ServiceKey, Steering]] = lambda world: self._steering
         self.orders: Callable[[], tuple[ActiveOrder, ...]] = tuple
         self.renewed: Callable[[], None] = lambda: None  # the world is another
         self._config = config
@@ -65,6 +66,7 @@ class WorldKeeper:
         self._told = asyncio.Event()
         self._failing = NOTHING
         self._settled = False
+        self._steering: Mapping[ServiceKey, Steering] = {}
         self._facts: dict[str, ClusterFacts] = {}
 
     def changed(self) -> None:
@@ -128,18 +130,17 @@ class WorldKeeper:
             destination_rules=policies.value.destination_rules,
             failover_policies=policies.value.failover_policies,
             leaving=self.leaving(),
-            steering=self.steering(),
+            steering=self._steering,
             orders=self.orders(),
         )
         # what nobody is known to keep at home must not leave in the moment before the policies are read
         served = facts.values() if policies.known or policies.heard or self._settled else ()
-        return merge(
-            served,
-            mesh,
-            presence.presences(history),
-            self._replica.world.value,
-            complete=self._complete(sources, policies),
-        )
+        presences, complete = presence.presences(history), self._complete(sources, policies)
+        world = merge(served, mesh, presences, self._replica.world.value, complete=complete)
+        self._steering = self.steering(world)
+        if self._steering is mesh.steering:
+            return world
+        return merge(served, replace(mesh, steering=self._steering), presences, world, complete=complete)
 
     def _complete(self, sources: Sources, policies: PolicyWatch) -> bool:
         """Law 1: every source is known; and at the start has also been looked at, or had its time for it.

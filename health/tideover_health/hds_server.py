@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
+from functools import partial
 
 import grpc
 
@@ -24,9 +23,7 @@ from .active.checkers import Checker, assign
 from .active.checks import Target, signals
 from .codecs import hds
 from .signals import Checked, Voter
-
-Context = grpc.aio.ServicerContext[bytes, bytes]
-Who = Callable[[Context, Client], Awaitable[Voter]]
+from .streams_server import LIMITS, Context, OpenStreams, StreamLimits, Who
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +34,8 @@ class HdsOptions:
     most_reports_per_second: int = 200  # more Envoys than this report less often
     # each change restarts an Envoy's wait for its next report
     share_out_every_s: float = 2.0
-    most_streams: int = 10_000
-    first_message_within_s: float = 30.0
     shortest_gap_s: float = 0.1  # between two reports that are read from one stream
-    # over before grpc cuts off what an old connection has: Envoy would eject this replica. 0: never
-    age_s: float = 600.0
+    limits: StreamLimits = LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +69,6 @@ class _Stream:
         self.every_s = 0.0
         self._context = context
         self._orders: Latest[bytes] = Latest(b"")
-        self._task = asyncio.current_task()
-        self.ended = False
 
     def ask(self, targets: tuple[Target, ...], every_s: float, now_s: float) -> None:
         """Check these from now on, unless it does already. Nothing is sent to who never had anything."""
@@ -94,20 +86,14 @@ class _Stream:
         self._orders.set(hds.specifier(targets, every_s))
 
     async def write(self) -> None:
-        """Send what it is to check, whenever that is new."""
+        """Send what it is to check, whenever that is new, until the connection is gone."""
         version = 0
         try:
             while True:
                 version, orders = await self._orders.after(version)
                 await self._context.write(orders)
         except grpc.aio.BaseError:
-            self.end()  # the connection is gone; if it is not, the client comes again and is told again
-
-    def end(self) -> None:
-        """End it with OK."""
-        if not self.ended and self._task is not None:
-            self.ended = True
-            self._task.cancel()
+            return
 
 
 class HdsServer:
@@ -124,11 +110,10 @@ class HdsServer:
         self._told, self._who, self._wanted, self._world = told, who, wanted, world
         self._options = options or HdsOptions()
         self._streams: dict[int, _Stream] = {}
-        self._numbers = count(1)
+        self._open = OpenStreams(self._options.limits)
         self._changed = asyncio.Event()
         self._results = 0
         self._every_s = self._options.report_every_s
-        self._stopping = False
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """What a grpc server is to serve."""
@@ -153,9 +138,7 @@ class HdsServer:
                     self._share_out()
                     await asyncio.sleep(self._options.share_out_every_s)
         finally:
-            self._stopping = True
-            for stream in list(self._streams.values()):
-                stream.end()
+            self._open.stop()
 
     async def _follow(self) -> None:
         version = self._wanted.version
@@ -177,48 +160,28 @@ class HdsServer:
             self._streams[number].ask(targets, self._every_s, now_s)
 
     async def _serve(self, _requests: object, context: Context) -> None:
-        if self._stopping:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server stops")
-        if len(self._streams) >= self._options.most_streams:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many Envoys offer to check")
-        try:
-            client = await self._first(context)
-        except ValueError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        # before anything is written: two at once would cost the first message
-        await context.send_initial_metadata(())
-        stream = await self._opened(context, client)
-        writer = asyncio.create_task(stream.write())
-        age_s = self._options.age_s * random.uniform(0.8, 1)
-        old = asyncio.get_running_loop().call_later(age_s, stream.end) if age_s else None
+        await self._open.serve(context, partial(self._serve_one, context))
+
+    async def _serve_one(self, context: Context, number: int) -> None:
+        client, _ = await self._open.first(context, hds.hello)
+        stream = await self._opened(number, context, client)
+        writer = asyncio.create_task(self._write(stream))
         try:
             await self._read(stream, context)
-        except asyncio.CancelledError:
-            if not stream.ended:
-                raise
         finally:
-            del self._streams[stream.number]
+            del self._streams[number]
             self._changed.set()
-            if old is not None:
-                old.cancel()
             writer.cancel()
             await asyncio.wait({writer})
 
-    async def _first(self, context: Context) -> Client:
-        try:
-            async with asyncio.timeout(self._options.first_message_within_s):
-                raw = await context.read()
-        except TimeoutError:
-            raise ValueError("no message came") from None
-        client = hds.hello(raw) if isinstance(raw, bytes) else None
-        if client is None:
-            raise ValueError("the first message says nothing of who sends it")
-        return client
+    async def _write(self, stream: _Stream) -> None:
+        await stream.write()
+        # the connection is gone; if it is not, the client comes again and is told again
+        self._open.end(stream.number)
 
-    async def _opened(self, context: Context, client: Client) -> _Stream:
+    async def _opened(self, number: int, context: Context, client: Client) -> _Stream:
         voter = await self._who(context, client)
         vantage = located(self._world(), client.vantage)
-        number = next(self._numbers)
         checker = Checker(
             number,
             id=f"{voter.id} {client.id}",
@@ -233,12 +196,8 @@ class HdsServer:
 
     async def _read(self, stream: _Stream, context: Context) -> None:
         while isinstance(raw := await context.read(), bytes):
-            try:
-                said = hds.results(raw)
-            except ValueError as error:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             now_s = time.monotonic()
-            for result in said:
+            for result in hds.results(raw):
                 self._take(stream, result, now_s)
             await asyncio.sleep(self._options.shortest_gap_s)
 

@@ -6,11 +6,10 @@ Tasks: per stream grpc's own, which reads, and one that asks; one looks after al
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf
+from functools import partial
 
 import grpc
 import structlog
@@ -21,11 +20,9 @@ from . import pace
 from .codecs import load_report
 from .pace import Allowance, Asked, Clock, Lately, Pace, Slots
 from .signals import Report, Voter
+from .streams_server import Context, OpenStreams, StreamLimits, Who
 
-Context = grpc.aio.ServicerContext[bytes, bytes]
-Who = Callable[[Context, Client], Awaitable[Voter]]
-
-_NODE_FIRST = "the first message says nothing of who reports"
+MANY = StreamLimits(most=20_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +31,9 @@ class LoadReportOptions:
 
     interval_s: float = 1.0
     reports_per_second: int = 500
-    first_message_within_s: float = 30.0
-    # streams of an old connection must be over before grpc cuts them off, for which Envoy would eject this
-    # replica; a client stays away for 5 s, so not more often than it takes. 0: never
-    age_s: float = 600.0
     look_every_s: float = 0.5
-    most_streams: int = 20_000
+    # a client that is ended stays away for 5 s, so not more often than it takes
+    limits: StreamLimits = MANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +71,7 @@ class LoadReportsServer:
         self._interval_s = self._options.interval_s
         self._closely: frozenset[int] = frozenset()
         self._looking: asyncio.Task[None] | None = None
-        self._stopping = False
-        self._numbers = 0
+        self._open = OpenStreams(self._options.limits)
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """What a grpc server is to serve."""
@@ -89,18 +82,18 @@ class LoadReportsServer:
     @property
     def pace(self) -> Pace:
         """How the fleet reports now."""
-        known = [one for one in self._streams.values() if one.voter is not None]
+        known = self._streams.values()
         per_second = sum(1 / self.wanted(one.number).interval_s for one in known)
         return Pace(self._interval_s, len(known), per_second, len(self._closely))
 
     def reporters(self) -> Sequence[Reporting]:
         """All of them, oldest first."""
         now_s = time.monotonic()
-        return [one.shown(now_s) for one in self._streams.values() if one.voter is not None]
+        return [one.shown(now_s) for one in self._streams.values()]
 
     def touch(self) -> None:
         """Look at once whether somebody is to be asked for something else."""
-        known = [one for one in self._streams.values() if one.voter is not None]
+        known = list(self._streams.values())
         rate, before = self._options.reports_per_second, (self._interval_s, self._closely)
         self._interval_s = pace.interval_s(len(known), self._interval_s, self._options.interval_s, rate)
         doubted = self._doubted()
@@ -129,48 +122,35 @@ class LoadReportsServer:
 
     async def stop(self) -> None:
         """End every stream with OK and take no more."""
-        self._stopping = True
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait({self._looking})
-        for one in list(self._streams.values()):
-            one.end()
+        self._open.stop()
 
     async def _serve(self, _requests: object, context: Context) -> None:
-        if self._stopping:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server stops")
-        if len(self._streams) >= self._options.most_streams:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many clients report")
         if self._looking is None:
             self._looking = asyncio.create_task(self._look_after())
-        self._numbers += 1
-        one = _Reporter(self._numbers, context, self, self._options)
-        self._streams[one.number] = one
-        refused = ""
-        try:
-            refused = await one.serve(self._who, self._told)
-        finally:
-            del self._streams[one.number]
-            self._closely -= {one.number}
-            if one.client is not None:
-                self._by_node[one.client.id].discard(one.number)
-                if not self._by_node[one.client.id]:
-                    del self._by_node[one.client.id]
-        if refused:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, refused)
+        await self._open.serve(context, partial(self._serve_one, context))
 
-    def opened(self, one: _Reporter, client: Client) -> float:
-        """A reporter said who it is; how many seconds until it is first asked."""
-        self._by_node.setdefault(client.id, set()).add(one.number)
-        return self._slots.take(time.monotonic(), self._options.reports_per_second, self._interval_s)
+    async def _serve_one(self, context: Context, number: int) -> None:
+        client, first = await self._open.first(context, load_report.hello)
+        voter = await self._who(context, client)
+        one = self._streams[number] = _Reporter(number, (client, voter), context, self)
+        same_node = self._by_node.setdefault(client.id, set())
+        same_node.add(number)
+        in_s = self._slots.take(time.monotonic(), self._options.reports_per_second, self._interval_s)
+        try:
+            await one.serve(first, in_s, self._told)
+        finally:
+            del self._streams[number]
+            self._closely -= {number}
+            same_node.discard(number)
+            if not same_node:
+                self._by_node.pop(client.id, None)
 
     async def _look_after(self) -> None:
         while True:
             await asyncio.sleep(self._options.look_every_s)
-            now_s = time.monotonic()
-            for one in list(self._streams.values()):
-                if one.over(now_s):
-                    one.end()
             self.touch()
 
 
@@ -178,54 +158,36 @@ class _Reporter:
     """One stream, from its opening to its end."""
 
     def __init__(
-        self, number: int, context: Context, server: LoadReportsServer, options: LoadReportOptions
+        self, number: int, who: tuple[Client, Voter], context: Context, server: LoadReportsServer
     ) -> None:
         self.number = number
-        self.client: Client | None = None
-        self.voter: Voter | None = None
-        self._context, self._server, self._options = context, server, options
+        self._client, self._voter = who
+        self._context, self._server = context, server
         self._clock, self._allowance, self._lately = Clock(), Allowance(), Lately()
-        self._task: asyncio.Task[object] | None = None
-        self._asking: asyncio.Task[None] | None = None
         self._ask = asyncio.Event()
         self._repeated = False
-        self._ending = False
         self._refused, self._problem = 0, ""
-        now_s, age_s = time.monotonic(), options.age_s
-        self._over_at_s = now_s + age_s * random.uniform(0.8, 1) if age_s else inf
-        self._silent_until_s = now_s + options.first_message_within_s
 
     @property
     def names(self) -> frozenset[str]:
         """Wire names that it lately called."""
         return self._lately.names
 
-    async def serve(self, who: Who, told: Callable[[Report], None]) -> str:
-        """Read to the end. Why the stream is refused, "" when it is not."""
-        self._task = asyncio.current_task()
+    async def serve(self, first: bytes, first_in_s: float, told: Callable[[Report], None]) -> None:
+        """Read to the end, from the first message on; ask from `first_in_s` on."""
+        asking = asyncio.create_task(self._ask_to_the_end(first_in_s))
+        raw: object = first
         try:
-            await self._context.send_initial_metadata(())
-            return await self._read(who, told)
-        except ValueError as error:
-            return str(error)
-        except asyncio.CancelledError:
-            if not self._ending:
-                raise
-            return _NODE_FIRST if self.client is None and self.over(time.monotonic()) else ""
+            while isinstance(raw, bytes):
+                now_s = time.monotonic()
+                self._take(raw, told, now_s)
+                # whoever sends without a pause is read at the pace that it was asked for
+                if wait_s := self._allowance.wait_s(now_s, self._interval_s):
+                    await asyncio.sleep(wait_s)
+                raw = await self._context.read()
         finally:
-            if self._asking is not None:
-                self._asking.cancel()
-                await asyncio.wait({self._asking})
-
-    def end(self) -> None:
-        """End it as soon as the loop turns."""
-        if not self._ending and self._task is not None:
-            self._ending = True
-            self._task.cancel()
-
-    def over(self, now_s: float) -> bool:
-        """Whether it is old, or never said who it is."""
-        return now_s >= (self._over_at_s if self.client is not None else self._silent_until_s)
+            asking.cancel()
+            await asyncio.wait({asking})
 
     def ask_if_due(self, now_s: float) -> None:
         """Ask for what is wanted now, if this is the moment."""
@@ -242,46 +204,26 @@ class _Reporter:
 
     def shown(self, now_s: float) -> Reporting:
         """It as a value."""
-        assert self.client is not None
-        assert self.voter is not None
         asked = self._clock.asked or Asked(0.0)
         ago_s = now_s - self._clock.reported_at_s
-        return Reporting(self.client, self.voter, *asked, ago_s, self._refused, self._problem)
-
-    async def _read(self, who: Who, told: Callable[[Report], None]) -> str:
-        raw = await self._context.read()
-        client = load_report.hello(raw) if isinstance(raw, bytes) else None
-        if client is None:
-            return _NODE_FIRST
-        self.client = client
-        first_in_s = self._server.opened(self, client)
-        voter = self.voter = await who(self._context, client)
-        self._asking = asyncio.create_task(self._ask_to_the_end(first_in_s))
-        while isinstance(raw, bytes):
-            now_s = time.monotonic()
-            self._take(raw, voter, told, now_s)
-            # whoever sends without a pause is read at the pace that it was asked for
-            if wait_s := self._allowance.wait_s(now_s, self._interval_s):
-                await asyncio.sleep(wait_s)
-            raw = await self._context.read()
-        return ""
+        return Reporting(self._client, self._voter, *asked, ago_s, self._refused, self._problem)
 
     @property
     def _interval_s(self) -> float:
-        return self._clock.asked.interval_s if self._clock.asked else self._options.interval_s
+        return (self._clock.asked or self._server.wanted(self.number)).interval_s
 
-    def _take(self, raw: bytes, voter: Voter, told: Callable[[Report], None], now_s: float) -> None:
+    def _take(self, raw: bytes, told: Callable[[Report], None], now_s: float) -> None:
         counted = load_report.counted(raw)
         if counted.refused:
             self._refused += counted.refused
             if counted.reasons and counted.reasons[0] != self._problem:
                 self._problem = counted.reasons[0]
-                log, name = structlog.get_logger(), self.client.id if self.client else ""
+                log, name = structlog.get_logger(), self._client.id
                 log.warning("BadLoadReport", client=name, refused=counted.refused, message=self._problem)
         self._lately.add(counted.names, now_s)
         self._clock = self._clock.heard(now_s)
         for interval_s, rows in counted.periods.items():
-            told(Report(voter, interval_s, tuple(rows)))
+            told(Report(self._voter, interval_s, tuple(rows)))
         self.ask_if_due(now_s)
 
     async def _ask_to_the_end(self, first_in_s: float) -> None:

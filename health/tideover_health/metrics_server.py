@@ -7,21 +7,18 @@ as many messages are read closely as the rate allows, each Envoy's in turn; the 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 
 from tideover_core.model import Locality
-from tideover_wire.node import Client
 
 from .codecs import metrics
 from .signals import Members, Voter
-
-Context = grpc.aio.ServicerContext[bytes, bytes]
-Who = Callable[[Context, Client], Awaitable[Voter]]
+from .streams_server import LIMITS, Context, OpenStreams, StreamLimits, Who
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +26,8 @@ class MetricsOptions:
     """Durations in seconds."""
 
     most_read_per_second: int = 300
-    most_streams: int = 10_000
-    first_message_within_s: float = 30.0
     shortest_gap_s: float = 0.1  # between two messages that are taken from one stream
-    # over before grpc cuts off what an old connection has: Envoy would eject this replica. 0: never
-    age_s: float = 600.0
+    limits: StreamLimits = LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +51,8 @@ class MetricsServer:
     ) -> None:
         self._told, self._who = told, who
         self._options = options or MetricsOptions()
-        self._streams: dict[int, asyncio.Task[object]] = {}
-        self._ending: set[int] = set()
-        self._stopping = False
-        self._read = self._dropped = self._numbers = 0
+        self._open = OpenStreams(self._options.limits)
+        self._read = self._dropped = 0
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """What a grpc server is to serve."""
@@ -70,58 +62,22 @@ class MetricsServer:
     @property
     def status(self) -> MetricsStatus:
         """How it does now."""
-        return MetricsStatus(len(self._streams), self._read_every_s, self._read, self._dropped)
+        return MetricsStatus(len(self._open), self._read_every_s, self._read, self._dropped)
 
     @property
     def _read_every_s(self) -> float:
-        return len(self._streams) / self._options.most_read_per_second
+        return len(self._open) / self._options.most_read_per_second
 
     def end(self) -> None:
         """End every stream with OK, and take no more."""
-        self._stopping = True
-        for number in list(self._streams):
-            self._end(number)
-
-    def _end(self, number: int) -> None:
-        if number not in self._ending:
-            self._ending.add(number)
-            self._streams[number].cancel()
+        self._open.stop()
 
     async def _serve(self, _requests: object, context: Context) -> bytes:
-        if self._stopping:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server stops")
-        if len(self._streams) >= self._options.most_streams:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many Envoys send metrics")
-        task = asyncio.current_task()
-        assert task is not None
-        self._numbers += 1
-        number = self._numbers
-        self._streams[number] = task
-        age_s = self._options.age_s * random.uniform(0.8, 1)
-        old = asyncio.get_running_loop().call_later(age_s, self._end, number) if age_s else None
-        try:
-            await self._read_stream(context)
-        except ValueError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        except asyncio.CancelledError:
-            if number not in self._ending:
-                raise
-        finally:
-            if old is not None:
-                old.cancel()
-            del self._streams[number]
-            self._ending.discard(number)
+        await self._open.serve(context, partial(self._read_stream, context))
         return b""
 
-    async def _read_stream(self, context: Context) -> None:
-        try:
-            async with asyncio.timeout(self._options.first_message_within_s):
-                raw = await context.read()
-        except TimeoutError:
-            raise ValueError("no message came") from None
-        client = metrics.hello(raw) if isinstance(raw, bytes) else None
-        if client is None:
-            raise ValueError("the first message says nothing of who sends it")
+    async def _read_stream(self, context: Context, _number: int) -> None:
+        client, raw = await self._open.first(context, metrics.hello)
         voter = await self._who(context, client)
         zone = client.vantage.locality.zone  # as its statistics name it, whatever else is known
         read_at_s = 0.0

@@ -6,60 +6,43 @@ configuration's streams too, again and again (measured: for 3 of every 5 seconds
 
 from __future__ import annotations
 
-import asyncio
-import random
+from functools import partial
 
 import grpc
 
 from .codecs import hds, load_report, metrics
+from .streams_server import LIMITS, Context, OpenStreams, StreamLimits
 
 _METHODS = {
     load_report.SERVICE: load_report.METHOD,
     hds.SERVICE: hds.METHOD,
     metrics.SERVICE: metrics.METHOD,
 }
-# before grpc cuts off the streams of an old connection
-AGE_S = 600.0
 
 
 class Unasked:
     """Nothing is asked of clients. To be made inside the event loop; `stop` before the server stops."""
 
-    def __init__(self, age_s: float = AGE_S) -> None:
-        self._age_s = age_s
-        self._open: set[asyncio.Task[object]] = set()
-        self._stopping = False
+    def __init__(self, limits: StreamLimits = LIMITS) -> None:
+        self._open = OpenStreams(limits)
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """What a grpc server is to serve."""
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(self._keep)
         return tuple(
-            grpc.method_handlers_generic_handler(service, {method: self._handler()})
+            grpc.method_handlers_generic_handler(service, {method: handler})
             for service, method in _METHODS.items()
         )
 
     async def stop(self) -> None:
         """End every stream with OK."""
-        self._stopping = True
-        for task in self._open:
-            task.cancel()
+        self._open.stop()
 
-    def _handler(self) -> grpc.RpcMethodHandler[bytes, bytes]:
-        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(self._keep)
-        return handler
+    async def _keep(self, _requests: object, context: Context) -> None:
+        await self._open.serve(context, partial(_drop, context))
 
-    async def _keep(self, _requests: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._open.add(task)
-        try:
-            await context.send_initial_metadata(())
-            async with asyncio.timeout(self._age_s * random.uniform(0.8, 1)):
-                while isinstance(await context.read(), bytes):
-                    pass  # dropped, or it would pile up in the client
-        except TimeoutError:
-            pass  # it may come back, to a nearer replica
-        except asyncio.CancelledError:
-            if not self._stopping:
-                raise
-        finally:
-            self._open.discard(task)
+
+async def _drop(context: Context, _number: int) -> None:
+    """Read to the end, or it would pile up in the client."""
+    while isinstance(await context.read(), bytes):
+        pass

@@ -15,6 +15,7 @@ from support.xds_serving import serving_xds
 from support.xds_worlds import two_clusters
 from tideover_health.load_reports_server import LoadReportOptions
 from tideover_health.signals import Voter
+from tideover_health.streams_server import StreamLimits
 from tideover_health.unasked_server import Unasked
 
 QUICK = LoadReportOptions(interval_s=0.2, look_every_s=0.02)
@@ -45,7 +46,7 @@ async def test_nonsense_is_told_and_the_stream_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "why"), [(b"\xff\xff", "not a Request"), (b"", "says nothing of who reports")]
+    ("message", "why"), [(b"\xff\xff", "not a Request"), (b"", "says nothing of who sends it")]
 )
 async def test_a_stream_that_makes_no_sense_is_refused(message: bytes, why: str) -> None:
     """With a code that Envoy takes for no failure of this replica."""
@@ -58,13 +59,13 @@ async def test_a_stream_that_makes_no_sense_is_refused(message: bytes, why: str)
 
 
 async def test_a_stream_that_says_nothing_is_refused() -> None:
-    options = LoadReportOptions(first_message_within_s=0.1, look_every_s=0.02)
+    options = LoadReportOptions(limits=StreamLimits(first_message_within_s=0.1), look_every_s=0.02)
     async with reporting(two_clusters(), options) as plane, raw_reporters(plane.port) as (one,):
         assert (await one.ended())[0] is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_old_streams_end_well_and_so_do_all_when_we_stop() -> None:
-    options = LoadReportOptions(age_s=0.2, look_every_s=0.02)
+    options = LoadReportOptions(limits=StreamLimits(age_s=0.2), look_every_s=0.02)
     async with reporting(two_clusters(), options) as plane, raw_reporters(plane.port) as (one,):
         await one.send(node="envoy-1")
         assert await one.ended() == (grpc.StatusCode.OK, "")
@@ -174,7 +175,7 @@ async def test_a_replica_that_judges_nothing_keeps_streams_open_and_asks_nothing
 
 
 async def test_streams_of_such_a_replica_get_old_too() -> None:
-    more = Unasked(age_s=0.1).handlers()
+    more = Unasked(StreamLimits(age_s=0.1)).handlers()
     async with serving_xds(two_clusters(), more=more) as serving, raw_reporters(serving.port) as (one,):
         await one.send(node="envoy-1")
         assert await one.ended() == (grpc.StatusCode.OK, "")

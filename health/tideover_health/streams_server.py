@@ -1,0 +1,101 @@
+"""What the streams of load reports, health discovery and metrics have in common: how many there may be, the
+first message that says who it is, and an end with OK.
+
+A stream of an old connection must be over before grpc cuts it off, for which Envoy would eject this replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import grpc
+
+from tideover_wire.node import Client
+
+from .signals import Voter
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Who = Callable[[Context, Client], Awaitable[Voter]]
+Hello = Callable[[bytes], Client | None]  # ValueError: it cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """Durations in seconds. Streams end with OK at 80 to 100 % of `age_s`; 0: never."""
+
+    most: int = 10_000
+    first_message_within_s: float = 30.0
+    age_s: float = 600.0
+
+
+LIMITS = StreamLimits()
+
+
+class OpenStreams:
+    """The open streams of one service. Each is served in grpc's own task."""
+
+    def __init__(self, limits: StreamLimits) -> None:
+        self._limits = limits
+        self._tasks: dict[int, asyncio.Task[object]] = {}
+        self._ending: set[int] = set()
+        self._stopping = False
+        self._last = 0
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def end(self, number: int) -> None:
+        """End one with OK, as soon as the loop turns."""
+        if number in self._tasks and number not in self._ending:
+            self._ending.add(number)
+            self._tasks[number].cancel()
+
+    def stop(self) -> None:
+        """End all with OK, and take no more."""
+        self._stopping = True
+        for number in list(self._tasks):
+            self.end(number)
+
+    async def serve(self, context: Context, body: Callable[[int], Awaitable[None]]) -> None:
+        """Serve a stream to its end: `body` gets its number, which is never used twice. A ValueError of it
+        refuses the stream."""
+        if self._stopping:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server stops")
+        if len(self._tasks) >= self._limits.most:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many clients have such a stream")
+        task = asyncio.current_task()
+        assert task is not None
+        self._last += 1
+        number = self._last
+        self._tasks[number] = task
+        age_s = self._limits.age_s * random.uniform(0.8, 1)
+        old = asyncio.get_running_loop().call_later(age_s, self.end, number) if age_s else None
+        try:
+            # before anything is written: two at once would cost the first message
+            await context.send_initial_metadata(())
+            await body(number)
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except asyncio.CancelledError:
+            if number not in self._ending:
+                raise
+        finally:
+            if old is not None:
+                old.cancel()
+            del self._tasks[number]
+            self._ending.discard(number)
+
+    async def first(self, context: Context, hello: Hello) -> tuple[Client, bytes]:
+        """Who sends, and the first message, which says so. ValueError: it does not, or none comes."""
+        try:
+            async with asyncio.timeout(self._limits.first_message_within_s):
+                raw = await context.read()
+        except TimeoutError:
+            raise ValueError("no message came") from None
+        client = hello(raw) if isinstance(raw, bytes) else None
+        if client is None:
+            raise ValueError("the first message says nothing of who sends it")
+        return client, raw

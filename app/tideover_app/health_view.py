@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tideover_health.judge import Load
+from tideover_core.steering import Loads
 from tideover_health.verdict import Alarm, Kind, Silence, State, Verdict
 
 
@@ -31,7 +31,7 @@ class HealthView:
     heard: Silence = field(default_factory=Silence)
     pace: Pace = field(default_factory=Pace)
     checks_per_second: float = 0.0
-    loads: Mapping[Load, float] = field(default_factory=dict)
+    loads: Loads = field(default_factory=dict)
 
     def states(self) -> Counter[str]:
         """How many subjects are in which state; those that are healthy are not counted."""

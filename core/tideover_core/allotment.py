@@ -9,12 +9,11 @@ from .capacity import NO_PLAN, Plan, Rates, demands, planned
 from .model import Locality, ServiceKey, Vantage
 from .names import Target
 from .resolve import resolve
-from .steering import NO_STEERING, PortSteering, Site, Steering
+from .steering import NO_STEERING, Loads, PortSteering, Site, Steering
 from .world import Service, World
 
 # so many looks a source that is no longer heard counts as it was: no data is not bad data
 UNHEARD_LOOKS = 60
-Loads = Mapping[tuple[ServiceKey, int, Locality, Site], float]
 
 
 class Allotment:

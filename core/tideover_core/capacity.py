@@ -6,20 +6,20 @@ that clients of each source place are sent, and what nobody has room for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from .assignment import Health, Placed
 from .filling import NOTHING, Flow, Source, Tier, filled, unlimited
-from .model import Locality, ServiceKey, Vantage
+from .holds import FREE, holding
+from .model import Endpoint, Locality, Vantage
 from .names import Target
 from .order import Key, order_of
-from .orders import Action
 from .policy import Capacity, Fill, Scope
 from .reach import Asked, reach
 from .resolve import Resolved, node_labels, resolve
-from .steering import PortSteering, Site
+from .steering import Loads, PortSteering, Site
 from .world import World, located
 
 Shares = Mapping[Locality, Mapping[Site, float]]
@@ -69,21 +69,18 @@ def planned(
     usual: dict[Locality, Source] = {}  # as the priorities say
     carried: dict[Site, float] = {}
     fill = Fill.WATERFALL_BY_ZONE
-    for place, rate in sorted(demand.items()):
+    for place, calls in sorted(demand.items()):
         vantage = standing(world, place)
         resolved = resolve(world, target, vantage)
         said = resolved.settings.capacity or Capacity()
         fill = said.fill
-        levels = _levels(world, target, vantage, resolved, steering)
-        found = {
-            site: sum(_rate(one, said, (learned or {}).get(site)) or 0.0 for one in placed)
-            for level in levels
-            for site, placed in level.items()
-            if all(_rate(one, said, (learned or {}).get(site)) is not None for one in placed)
-        }
-        carried |= found
-        sources[place] = Source(rate, _tiers(levels, fill, place))
-        usual[place] = Source(rate, _tiers(levels, Fill.WATERFALL_BY_ZONE, place))
+        levels = _levels(world, target, vantage, resolved)
+        for site, placed in ((site, placed) for level in levels for site, placed in level.items()):
+            rate = carries((one.endpoint for one in placed), said, (learned or {}).get(site))
+            if rate is not None:
+                carried[site] = rate
+        sources[place] = Source(calls, _tiers(levels, fill, place))
+        usual[place] = Source(calls, _tiers(levels, Fill.WATERFALL_BY_ZONE, place))
     if not carried and fill not in _SPRAYS:
         return NO_PLAN
     capacity = _admitted(sources, carried, steering)
@@ -103,9 +100,7 @@ def standing(world: World, place: Locality) -> Vantage:
     return located(world, Vantage(place, next(near, "")))
 
 
-def demands(
-    loads: Mapping[tuple[ServiceKey, int, Locality, Site], float],
-) -> dict[Target, dict[Locality, float]]:
+def demands(loads: Loads) -> dict[Target, dict[Locality, float]]:
     """Requests per second by service port and source, from those by destination."""
     found: dict[Target, dict[Locality, float]] = {}
     for (service, port, source, _), rate in loads.items():
@@ -115,43 +110,22 @@ def demands(
 
 
 def _levels(
-    world: World, target: Target, vantage: Vantage, resolved: Resolved, steering: PortSteering
+    world: World, target: Target, vantage: Vantage, resolved: Resolved
 ) -> list[dict[Site, list[Placed]]]:
     """What this vantage may use and is well, by preference; what health or orders took away is not there."""
     service = world.services[target.service]
-    taken = {site for site, admission in steering.sites.items() if admission.percent <= 0}
-    taken |= {
-        to for (source, to), found in steering.pairs.items() if found.percent <= 0 and _same(source, vantage)
-    }
-    drained = [
-        order.order.target
-        for order in world.orders
-        if order.order.action is Action.DRAIN and order.percent >= 100
-    ]
-    settings = resolved.settings
-    asked = Asked(target.port, None, settings.scope or Scope.ANYWHERE)
+    asked = Asked(target.port, None, resolved.settings.scope or Scope.ANYWHERE)
     order = order_of(resolved, vantage, partial(node_labels, world))
-    leaving = {part.cluster for part in service.parts if part.leaving}
+    placed = reach(service, asked, vantage).placed
+    holds = holding(world, service, target.port).holds(placed, vantage)
     levels: dict[Key, dict[Site, list[Placed]]] = {}
-    for one in reach(service, asked, vantage).placed:
+    for one in placed:
         endpoint, rank = one.endpoint, order.rank(one.endpoint)
-        site = Site(endpoint.cluster, endpoint.locality)
-        judged = steering.endpoints.get(endpoint.key)
-        if (
-            one.health is Health.HEALTHY
-            and not rank.excluded
-            and endpoint.cluster not in leaving
-            and site not in taken
-            and (judged is None or judged.percent > 0)
-            and not any(aim.holds(target.service, endpoint) for aim in drained)
-        ):
+        admitted = holds.get(endpoint.key, FREE).admitted > 0
+        if one.health is Health.HEALTHY and not rank.excluded and admitted:
+            site = Site(endpoint.cluster, endpoint.locality)
             levels.setdefault(rank.key, {}).setdefault(site, []).append(one)
     return [levels[key] for key in sorted(levels)]
-
-
-def _same(source: Locality, vantage: Vantage) -> bool:
-    here = vantage.locality
-    return (source.region, source.zone) == (here.region, here.zone)
 
 
 def _tiers(levels: list[dict[Site, list[Placed]]], fill: Fill, home: Locality) -> list[Tier]:
@@ -171,12 +145,18 @@ def _tiers(levels: list[dict[Site, list[Placed]]], fill: Fill, home: Locality) -
             return [tier for tier in regions.values() if tier]
 
 
-def _rate(one: Placed, said: Capacity, learned: float | None) -> float | None:
-    """What one endpoint carries: what its pod says, else the policy, else what was learned; None: unknown."""
-    if one.endpoint.capacity:
-        return one.endpoint.capacity
+def carries(endpoints: Iterable[Endpoint], said: Capacity, learned: float | None = None) -> float | None:
+    """Requests per second that these carry together; None where that of any is not known.
+
+    Of each: what its pod says, else the policy, else what was learned (for a weight of 1).
+    """
     each = said.requests_per_second_per_endpoint or learned
-    return each * one.weight if each else None
+    total = 0.0
+    for one in endpoints:
+        if not (rate := one.capacity or (each or 0.0) * max(1, one.weight)):
+            return None
+        total += rate
+    return total
 
 
 def _admitted(

@@ -9,18 +9,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from .assignment import Assignment, Health
+from .capacity import carries
 from .exports import is_clusters_own
 from .levels import endpoint_shares
 from .model import Endpoint, Locality, ServiceKey, Vantage
 from .names import Target
 from .orders import Action, ActiveOrder, TrafficOrder
 from .plan import plan
+from .policy import Capacity
 from .resolve import resolve
 from .simulate import held
-from .steering import EndpointKey, Site
+from .steering import EndpointKey, Loads, Site
 from .world import Service, World, located
 
-Loads = Mapping[tuple[ServiceKey, int, Locality, Site], float]  # requests/s by port, source, destination
 Askers = Mapping[tuple[ServiceKey, int], Collection[Vantage]]  # who is subscribed
 MOST_ASKERS = 32  # vantages of clients, per service port, besides all places of the mesh
 _LEAST_PERCENT = 0.05
@@ -173,8 +174,7 @@ def _filled(
 ) -> Filled:
     healthy, per_s = known
     here = [e for e in healthy.values() if (e.cluster, e.locality) == site]
-    capacity = resolve(world, target, Vantage()).settings.capacity
-    each = capacity.requests_per_second_per_endpoint if capacity is not None else None
+    said = resolve(world, target, Vantage()).settings.capacity or Capacity()
     whole = total.weight or 1.0
     after = total.after.get(site, 0.0) / whole
     return Filled(
@@ -184,7 +184,7 @@ def _filled(
         100 * after,
         len(here),
         None if per_s is None else per_s * after,
-        None if each is None else each * sum(e.weight for e in here),
+        carries(here, said) if here else None,
     )
 
 

@@ -14,8 +14,10 @@ from .leaving import Leaving
 from .model import Endpoint, Locality, ServiceKey, Vantage
 from .orders import Action, ActiveOrder
 from .steering import Admission, EndpointKey, PortSteering, Site
+from .world import Service, World
 
 WHOLE = 100.0
+UNSTEERED = PortSteering()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,13 @@ class Holding:
                 forced = drain.order.force_empty
                 hold = hold.with_drain(drain.percent, by_order(drain), emptied=drain.emptied, forced=forced)
         return hold
+
+
+def holding(world: World, service: Service, port: int) -> Holding:
+    """All that may hold endpoints of this port back in that world."""
+    drains = [one for one in of_service(world.orders, service.key) if one.order.action is Action.DRAIN]
+    leaving = {part.cluster: part.leaving for part in service.parts if part.leaving}
+    return Holding(service.key, service.steering.get(port, UNSTEERED), drains, leaving)
 
 
 def of_service(orders: Iterable[ActiveOrder], service: ServiceKey) -> list[ActiveOrder]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from .assignment import Assignment, LeftOut, Placed
-from .holds import Holding, of_service
+from .holds import UNSTEERED, holding, of_service
 from .levels import Levelling
 from .mixture import Mixed, Steer, mixed
 from .model import Locality, Vantage
@@ -17,12 +17,10 @@ from .policy import Scope, Spill
 from .reach import Asked, reach
 from .resolve import known, node_labels, resolve, subset_of
 from .shifting import Shifting
-from .steering import PortSteering
 from .traffic import overprovisioning
 from .world import Service, World
 
 PANIC_PERCENT = 1.0  # healthy_panic_threshold of every cluster that is sent
-_UNSTEERED = PortSteering()
 
 
 def plan(world: World, target: Target, vantage: Vantage) -> Assignment | None:
@@ -72,13 +70,11 @@ def _steer(
     world: World, service: Service, port: int, vantage: Vantage, usable: Sequence[Placed]
 ) -> Steer | None:
     """What steers this answer; None, as nearly always: nothing does."""
-    steering = service.steering.get(port, _UNSTEERED)
+    hold = holding(world, service, port)
     orders = of_service(world.orders, service.key)
-    leaving = {part.cluster: part.leaving for part in service.parts if part.leaving}
-    if steering is _UNSTEERED and not orders and not leaving:
+    if hold.steering is UNSTEERED and not orders and not hold.leaving:
         return None
-    drains = [one for one in orders if one.order.action is Action.DRAIN]
-    holds = Holding(service.key, steering, drains, leaving).holds(usable, vantage)
+    holds = hold.holds(usable, vantage)
     others = [
         one
         for one in orders
@@ -86,7 +82,7 @@ def _steer(
         and any(one.order.target.holds(service.key, placed.endpoint) for placed in usable)
     ]
     home = vantage.locality
-    shares = steering.shares.get(home) or steering.shares.get(Locality(home.region, home.zone))
+    shares = hold.steering.shares.get(home) or hold.steering.shares.get(Locality(home.region, home.zone))
     if not holds and not others and not shares:
         return None
     return Steer(holds, Shifting(service.key, others), shares or None)

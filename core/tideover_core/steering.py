@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .model import Locality
+from .model import Locality, ServiceKey
 
 EndpointKey = tuple[str, str, int]  # network, address, port: `Endpoint.key`
 
@@ -23,6 +23,10 @@ class Site(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.cluster} {self.locality}"
+
+
+Calls = tuple[ServiceKey, int, Locality, Site]  # service port, source place (region and zone), destination
+Loads = Mapping[Calls, float]  # requests per second
 
 
 class Admission(NamedTuple):

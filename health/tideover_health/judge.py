@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tideover_core.difference import differing
-from tideover_core.model import Locality, ServiceKey
+from tideover_core.model import ServiceKey
 from tideover_core.policy import ActiveCheck
-from tideover_core.steering import Site, Steering
+from tideover_core.steering import Calls, Loads, Steering
 from tideover_core.world import Service, World
 
 from .ledger import Evidence, Ledger
@@ -26,9 +26,8 @@ from .signals import Checked, Report, Signal
 from .standing import Standing, restored
 from .verdict import Alarm, Silence, State, Verdict
 
-__all__ = ["RULES", "Judge", "Load"]
+__all__ = ["RULES", "Judge"]
 
-Load = tuple[ServiceKey, int, Locality, Site]  # service port, source place, destination
 PACE_S = 0.1  # one port is judged at most so often, and less often the more there is to read
 LATER_S = 1.0  # for what is no reason to hurry
 CELLS_PER_S = 50_000
@@ -138,13 +137,13 @@ class Judge:
             dict(self._ledger.dropped),
         )
 
-    def loads(self, now_s: float) -> Mapping[Load, float]:
+    def loads(self, now_s: float) -> Loads:
         """Requests per second by service port, source place (region and zone) and destination.
 
         Where clusters share a locality, its calls are split by their ready endpoints.
         """
         now_s += self._skew_s
-        found: dict[Load, float] = {}
+        found: dict[Calls, float] = {}
         for port in self._each():
             ready = port.places.ready
             for locality, cells in port.evidence.cells.items():

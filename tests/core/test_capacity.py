@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.test_merge import RATINGS, cluster, service
-from tideover_core.capacity import NO_PLAN, Plan, Shares, demands, planned
+from tideover_core.capacity import NO_PLAN, Plan, Shares, carries, demands, planned
 from tideover_core.model import Endpoint, Locality
 from tideover_core.names import Target
 from tideover_core.orders import Action, ActiveOrder, TrafficOrder
@@ -131,3 +131,12 @@ def test_demands_are_sums_over_destinations() -> None:
 
 def test_of_an_unknown_service_there_is_no_plan() -> None:
     assert planned(World(), TARGET, {A: 1.0}) == Plan()
+
+
+def test_what_endpoints_carry_is_known_only_when_it_is_of_all() -> None:
+    two, one = ends(PA, 2, capacity=7.0), ends(PB, 1)
+    assert carries(two, Capacity()) == 14
+    assert carries([*two, *one], Capacity()) is None
+    assert carries([*two, *one], Capacity(10.0)) == 24
+    assert carries([*two, *one], Capacity(), 3.0) == 17
+    assert carries(ends(PB, 1, weight=4), Capacity(10.0)) == 40

@@ -143,7 +143,10 @@ async def test_an_operator_may_accept_that_it_is_gone(server: ApiServer, tmp_pat
         for name in ("one", "two"):
             server.admin.delete("Service", "ratings", name)
             server.admin.delete("EndpointSlice", "ratings-x", name)
-        await until(lambda: source.held.value)
+        # a watch that is silent, just after the server was wiped, is noticed within 75 s
+        await until(
+            lambda: source.held.value, 90, lambda: (source.status.value, lists(source), source.facts.value)
+        )
         assert addresses(source.facts.value, "one") == TWO
         source.accept_removals()
         await has(source, "one", [])

@@ -1,36 +1,46 @@
-"""Free ports on loopback."""
+"""Free ports on loopback.
+
+They lie below those that kernels hand out, so that no outgoing connection takes one between the choice and
+the use, or while a server is down; and no port is given twice, in this process or in another worker's.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import socket
+from collections.abc import Iterator
+from itertools import chain
+
+FIRST, END = 12_000, 32_000
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports that nobody listens on, all different."""
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_CANDIDATES)
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+    return found
 
 
 def free_port() -> int:
     return free_ports(1)[0]
 
 
-def lasting_ports(count: int) -> list[int]:
-    """Ports of servers that go down and come back: no outgoing connection is given one of them meanwhile."""
-    found: set[int] = set()
-    while len(found) < count:
-        port = random.randrange(20_000, 32_000)  # below what kernels hand out
-        with socket.socket() as one:
-            try:
-                one.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.add(port)
-    return list(found)
+def _candidates() -> Iterator[int]:
+    """Each port of this worker's share once, from anywhere in it; then all over again."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    of = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    mine = range(FIRST + worker, END, of)
+    start = random.randrange(len(mine))
+    while True:
+        yield from chain(mine[start:], mine[:start])
+
+
+_CANDIDATES = _candidates()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from support.ports import lasting_ports
+from support.ports import free_ports
 
 
 class TcpProxy:
@@ -14,7 +14,7 @@ class TcpProxy:
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
-        (self.port,) = lasting_ports(1)
+        (self.port,) = free_ports(1)
         self._delay_s = 0.0
         self._flows = asyncio.Event()
         self._flows.set()

@@ -67,6 +67,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     return (yield)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Groups that are not kept together would give each worker its own servers, and half of each file."""
+    if session.items and getattr(session.config.option, "loadgroup", False):
+        first = session.items[0].nodeid
+        if "@" not in first:
+            raise pytest.UsageError(f"this pytest-xdist does not know the group of {first}; see pyproject.toml")
+
+
 def _share_out(items: list[pytest.Item]) -> None:
     """With several workers: all files with the servers that tests share are one worker's, else file by file.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from support.apiserver.admin import Admin
 from support.apiserver.build import Binaries
 from support.apiserver.credentials import Credentials, kubeconfig
-from support.ports import lasting_ports
+from support.ports import free_ports
 from support.wait import until_sync
 
 PAUSE = signal.SIGSTOP
@@ -29,7 +29,7 @@ class ApiServer:
     def __init__(self, folder: Path, name: str, binaries: Binaries, *, extra: tuple[str, ...] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.name, self.binaries, self.extra = folder, name, binaries, extra
-        self.port, self._client_port, self._peer_port = lasting_ports(3)
+        self.port, self._client_port, self._peer_port = free_ports(3)
         self.url = f"https://127.0.0.1:{self.port}"
         self.token = secrets.token_hex(16)
         self.credentials = Credentials(folder, self.token)

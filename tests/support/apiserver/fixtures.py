@@ -72,7 +72,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.items and getattr(session.config.option, "loadgroup", False):
         first = session.items[0].nodeid
         if "@" not in first:
-            raise pytest.UsageError(f"this pytest-xdist does not know the group of {first}; see pyproject.toml")
+            raise pytest.UsageError(
+                f"this pytest-xdist does not know the group of {first}; see pyproject.toml"
+            )
 
 
 def _share_out(items: list[pytest.Item]) -> None:

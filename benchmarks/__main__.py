@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument(
         "--retries", nargs="+", default=["retries", "no retries"], help="failover: configurations"
     )
-    parser.add_argument("--runs", type=int, default=3, help="failover: of each system, alternating")
+    parser.add_argument("--runs", type=int, default=5, help="failover: of each system, alternating")
     parser.add_argument("--short", action="store_true", help="failover: for a test, not for numbers")
     args = parser.parse_args()
     steps: dict[str, Callable[[], Any]] = {
@@ -47,7 +47,7 @@ def main() -> None:
         results[part] = steps[part]()
         if part != "failover":
             show(part, results[part])
-    args.output.write_text(json.dumps(results, indent=2) + "\n")
+    _write(args.output, results)
     print(f"written: {args.output}")
 
 
@@ -56,9 +56,18 @@ def _failover(args: argparse.Namespace) -> list[dict[str, Any]]:
     from .failover.run import measure, report
 
     times = Times(1.0, 3.0, 0.5, 10.0) if args.short else Times()
-    rows = measure(args.faults, args.retries, args.runs, times)
-    report(rows, args.output.parent)
-    return rows
+    earlier = json.loads(args.output.read_text()).get("failover", []) if args.output.exists() else []
+    rows = {(row["fault"], row["configuration"]): row for row in earlier}
+    for row in measure(args.faults, args.retries, args.runs, times):
+        rows[row["fault"], row["configuration"]] = row
+        # it takes hours: a part of it may be measured alone, and what is measured is kept
+        _write(args.output, {"machine": description(), "failover": list(rows.values())})
+    report(list(rows.values()), args.output.parent)
+    return list(rows.values())
+
+
+def _write(output: Path, results: dict[str, Any]) -> None:
+    output.write_text(json.dumps(results, indent=2) + "\n")
 
 
 def show(title: str, result: Any) -> None:

@@ -22,7 +22,7 @@ class Times:
     calm_s: float = 3.0
     fault_s: float = 8.0
     back_s: float = 25.0
-    flapping_s: float = 60.0
+    flapping_s: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,11 @@ _HALF = (
     Site("dublin", "eu-west", "eu-west-c", 2, 2),
     Site("oslo", "eu-north", "eu-north-a", 3, 4),
 )
+_NINE = tuple(
+    Caller(f"{zone}-{n}", f"eu-west-{zone}", net, n, per_second=11.0)
+    for zone, net, most in (("a", 1, 5), ("b", 2, 4))
+    for n in range(1, most + 1)
+)
 _QUIET = tuple(replace(one, per_second=12.0) for one in CALLERS)
 
 TABLE = (
@@ -155,8 +160,8 @@ TABLE = (
           _sick(status=503, share=0.3), _well, unhealthy_above=20.0),
     Fault("gray", "packets from zone a to the instances (zone b) are dropped; zone b itself is well",
           _sick(drop="127.9.1"), _well, harmed=("a-1", "a-2")),
-    Fault("liar", "one reporter of five says that all its calls to paris fail; nothing is wrong",
-          _nothing, _nothing, sick=(), harmed=(), leaves=False, lies=True),
+    Fault("liar", "one reporter of ten says that all its calls to paris fail; nothing is wrong",
+          _nothing, _nothing, sick=(), harmed=(), leaves=False, callers=_NINE, lies=True),
     Fault("flapping", "503 for 5 s, well for 5 s, and so on", _sick(status=503), _well, whole_fault=_flap),
     Fault("recovery", "503, then well; until all calls are back", _sick(status=503), _well, comes_back=True),
     Fault("relapse", "well again, and sick as soon as a tenth of the calls are back",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,10 @@ from .measure import Moments, Numbers, numbers, summary
 from .world import BASELINE, TIDEOVER, World, world
 
 SYSTEMS = (BASELINE, TIDEOVER)
-RETRIES = {"retries": {"attempts": 2, "perTryTimeout": "500ms"}, "no retries": {"attempts": 0}}
+RETRIES = {
+    "retries": {"attempts": 2, "perTryTimeout": "500ms"},
+    "no retries": {"attempts": 0, "perTryTimeout": "500ms"},
+}
 # in a hurry, so that the way back is seen too; both systems have the retries and the outlier detection
 POLICY: dict[str, Any] = {
     "outlier": {"baseEjection": "5s"},
@@ -29,11 +32,10 @@ POLICY: dict[str, Any] = {
 def measure(
     names: Sequence[str] = (),
     retries: Sequence[str] = tuple(RETRIES),
-    rounds: int = 3,
+    rounds: int = 5,
     times: Times | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """One row for each fault and configuration, with both systems side by side; alternating runs."""
-    rows = []
     for how in retries:
         for fault in TABLE:
             if names and fault.name not in names:
@@ -46,9 +48,8 @@ def measure(
             row: dict[str, Any] = {"fault": fault.name, "configuration": how, "story": fault.story}
             row["allCpuPercent"] = round(foreign.percent(), 1)
             row |= {system: summary(found) for system, found in runs.items()}
-            rows.append(row)
             print("  " + line(row), flush=True)
-    return rows
+            yield row
 
 
 async def once(fault: Fault, system: str, how: str, times: Times) -> Numbers:

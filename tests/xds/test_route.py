@@ -174,3 +174,10 @@ def test_a_policy_sets_attempts_and_the_time_of_one_try() -> None:
 
 def test_no_attempts_no_retry_policy() -> None:
     assert [route.route.retry_policy for route in routes(Retry(attempts=0))] == [None] * 3
+    assert {route.route.timeout for route in routes(Retry(attempts=0))} == {timedelta(0)}
+
+
+def test_the_time_of_the_only_try_is_the_time_of_the_call() -> None:
+    for route in routes(Retry(attempts=0, per_try_timeout_s=0.25)):
+        assert route.route.retry_policy is None
+        assert route.route.timeout == timedelta(milliseconds=250)

@@ -119,9 +119,15 @@ def _routes(retry: Retry) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def _action(retry: Retry, retry_on: str) -> bytes:
-    """A RouteAction without its cluster. A timeout of 0 is none; Envoy's own default cuts after 15 s."""
+    """A RouteAction without its cluster. A timeout of 0 is none; Envoy's own default cuts after 15 s.
+
+    Where nothing is tried again, the time that a try may take is the call's.
+    """
+    only_try_s = retry.per_try_timeout_s if retry.attempts <= 0 else None
     return dump(
-        route_components_pb2.RouteAction(timeout=seconds(0), retry_policy=retry_policy(retry, retry_on))
+        route_components_pb2.RouteAction(
+            timeout=seconds(only_try_s or 0), retry_policy=retry_policy(retry, retry_on)
+        )
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tideover_core.model import Locality
@@ -15,11 +15,12 @@ from tideover_identity.token import AUDIENCE
 from tideover_identity.voter import Pods, vote
 from tideover_wire.node import Client
 
-from .config import Config
+from .config import Cluster, Config
 from .run_replica import RunningReplica
 
 if TYPE_CHECKING:
     from tideover_discovery.kubernetes.client import Api
+    from tideover_discovery.kubernetes.registration import Registered
 
 
 class Identities:
@@ -28,6 +29,7 @@ class Identities:
     def __init__(self, config: Config, replica: RunningReplica) -> None:
         self._config = config
         self._replica = replica
+        self._registered: tuple[Registered, ...] = ()
         self._callers = Callers(self._review, trust_domains(config))
         self._pods = Pods()
         self._seen: World | None = None  # what `_pods` are of
@@ -35,7 +37,12 @@ class Identities:
     def configure(self, config: Config) -> None:
         """Another configuration counts, from the next call on."""
         self._config = config
-        self._callers.domains = trust_domains(config)
+        self._callers.domains = trust_domains(config, self._registered)
+
+    def registered(self, rows: Iterable[Registered]) -> None:
+        """These clusters are registered by Secrets now."""
+        self._registered = tuple(rows)
+        self._callers.domains = trust_domains(self._config, self._registered)
 
     def admins(self) -> Collection[str]:
         """Who may change something, besides the local user."""
@@ -101,10 +108,14 @@ class Identities:
         return Proof(*answer(said, AUDIENCE))
 
 
-def trust_domains(config: Config) -> TrustDomains:
-    """Those that the clusters of the configuration name."""
+def trust_domains(config: Config, registered: Iterable[Registered] = ()) -> TrustDomains:
+    """Those that clusters name. Only the configuration can make IDs of other domains prove nothing: whoever
+    may write Secrets in the hub must not take their votes from others."""
     found: dict[str, list[str]] = {}
-    for cluster in config.clusters:
+    names = {cluster.name for cluster in config.clusters}
+    rows: list[Cluster | Registered] = [*config.clusters]
+    rows += (row for row in registered if row.name not in names)
+    for cluster in rows:
         if cluster.trust_domain:
             found.setdefault(cluster.trust_domain, []).append(cluster.name)
-    return TrustDomains(found)
+    return TrustDomains(found, others=not any(cluster.trust_domain for cluster in config.clusters))

@@ -71,6 +71,7 @@ class Life:
         try:
             self._remember(problem)
             self.servers = Servers(self.config, self.replica, self.world.cache, self.metrics, self.health)
+            self.servers.identities.registered(self.registrations.rows)
             try:
                 self.servers.take()
                 await self._serve()
@@ -225,6 +226,7 @@ class Life:
     def register(self, rows: Sequence[Row]) -> list[str]:
         """Have these clusters too, besides those of the file, which win where a name is in both."""
         self._registered = tuple(rows)
+        self.servers.identities.registered(self.registrations.rows)
         return self.sources.apply(self._rows(self.config))
 
     def _rows(self, config: Config) -> list[Row]:

@@ -22,8 +22,8 @@ from tideover_wire.node import Client
 from .active.checkers import Checker, assign
 from .active.checks import Target, signals
 from .codecs import hds
-from .signals import Checked, Voter
-from .streams_server import LIMITS, Context, OpenStreams, StreamLimits, Who
+from .signals import Checked
+from .streams_server import LIMITS, Context, OpenStreams, Sender, StreamLimits, Who
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class _Asked:
 class _Stream:
     """One Envoy. `orders` is what it is to check, serialised: only the newest is sent."""
 
-    def __init__(self, number: int, context: Context, voter: Voter, checker: Checker) -> None:
-        self.number, self.voter, self.checker = number, voter, checker
+    def __init__(self, number: int, context: Context, sender: Sender, checker: Checker) -> None:
+        self.number, self.sender, self.checker = number, sender, checker
         self.asked: dict[tuple[str, tuple[str, int]], _Asked] = {}
         self.targets: tuple[Target, ...] = ()
         self.every_s = 0.0
@@ -180,7 +180,8 @@ class HdsServer:
         self._open.end(stream.number)
 
     async def _opened(self, number: int, context: Context, client: Client) -> _Stream:
-        voter = await self._who(context, client)
+        sender = await self._open.sender(context, client, self._who)
+        voter = sender.voter
         vantage = located(self._world(), client.vantage)
         checker = Checker(
             number,
@@ -190,12 +191,12 @@ class HdsServer:
             node=voter.node if voter.proven else vantage.node,
             proven=voter.proven,
         )
-        stream = self._streams[number] = _Stream(number, context, voter, checker)
+        stream = self._streams[number] = _Stream(number, context, sender, checker)
         self._changed.set()
         return stream
 
     async def _read(self, stream: _Stream, context: Context) -> None:
-        while isinstance(raw := await context.read(), bytes):
+        while isinstance(raw := await context.read(), bytes) and await stream.sender.counts():
             now_s = time.monotonic()
             for result in hds.results(raw):
                 self._take(stream, result, now_s)
@@ -218,4 +219,4 @@ class HdsServer:
         counts, asked.left = signals(asked.target, result.healthy, asked.left)
         if counts:
             detail = "passed" if result.healthy else "timed out" if result.timed_out else "failed"
-            self._told(Checked(stream.voter, result.name, result.address, result.healthy, detail))
+            self._told(Checked(stream.sender.voter, result.name, result.address, result.healthy, detail))

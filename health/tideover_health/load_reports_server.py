@@ -20,7 +20,7 @@ from . import pace
 from .codecs import load_report
 from .pace import Allowance, Asked, Clock, Lately, Pace, Slots
 from .signals import Report, Voter
-from .streams_server import Context, OpenStreams, StreamLimits, Who
+from .streams_server import Context, OpenStreams, Sender, StreamLimits, Who
 
 MANY = StreamLimits(most=20_000)
 
@@ -134,8 +134,8 @@ class LoadReportsServer:
 
     async def _serve_one(self, context: Context, number: int) -> None:
         client, first = await self._open.first(context, load_report.hello)
-        voter = await self._who(context, client)
-        one = self._streams[number] = _Reporter(number, (client, voter), context, self)
+        sender = await self._open.sender(context, client, self._who)
+        one = self._streams[number] = _Reporter(number, (client, sender), context, self)
         same_node = self._by_node.setdefault(client.id, set())
         same_node.add(number)
         in_s = self._slots.take(time.monotonic(), self._options.reports_per_second, self._interval_s)
@@ -158,10 +158,10 @@ class _Reporter:
     """One stream, from its opening to its end."""
 
     def __init__(
-        self, number: int, who: tuple[Client, Voter], context: Context, server: LoadReportsServer
+        self, number: int, who: tuple[Client, Sender], context: Context, server: LoadReportsServer
     ) -> None:
         self.number = number
-        self._client, self._voter = who
+        self._client, self._sender = who
         self._context, self._server = context, server
         self._clock, self._allowance, self._lately = Clock(), Allowance(), Lately()
         self._ask = asyncio.Event()
@@ -178,7 +178,7 @@ class _Reporter:
         asking = asyncio.create_task(self._ask_to_the_end(first_in_s))
         raw: object = first
         try:
-            while isinstance(raw, bytes):
+            while isinstance(raw, bytes) and await self._sender.counts():
                 now_s = time.monotonic()
                 self._take(raw, told, now_s)
                 # whoever sends without a pause is read at the pace that it was asked for
@@ -206,7 +206,7 @@ class _Reporter:
         """It as a value."""
         asked = self._clock.asked or Asked(0.0)
         ago_s = now_s - self._clock.reported_at_s
-        return Reporting(self._client, self._voter, *asked, ago_s, self._refused, self._problem)
+        return Reporting(self._client, self._sender.voter, *asked, ago_s, self._refused, self._problem)
 
     @property
     def _interval_s(self) -> float:
@@ -223,7 +223,7 @@ class _Reporter:
         self._lately.add(counted.names, now_s)
         self._clock = self._clock.heard(now_s)
         for interval_s, rows in counted.periods.items():
-            told(Report(self._voter, interval_s, tuple(rows)))
+            told(Report(self._sender.voter, interval_s, tuple(rows)))
         self.ask_if_due(now_s)
 
     async def _ask_to_the_end(self, first_in_s: float) -> None:

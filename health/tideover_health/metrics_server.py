@@ -78,15 +78,15 @@ class MetricsServer:
 
     async def _read_stream(self, context: Context, _number: int) -> None:
         client, raw = await self._open.first(context, metrics.hello)
-        voter = await self._who(context, client)
+        sender = await self._open.sender(context, client, self._who)
         zone = client.vantage.locality.zone  # as its statistics name it, whatever else is known
         read_at_s = 0.0
-        while isinstance(raw, bytes):
+        while isinstance(raw, bytes) and await sender.counts():
             now_s = time.monotonic()
             if now_s >= read_at_s:
                 # a little early: who sends as often as is read must not miss every other turn by chance
                 read_at_s = now_s + 0.9 * self._read_every_s
-                self._take(raw, voter, zone)
+                self._take(raw, sender.voter, zone)
             else:
                 self._dropped += 1
             await asyncio.sleep(self._options.shortest_gap_s)

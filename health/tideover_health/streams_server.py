@@ -1,5 +1,5 @@
 """What the streams of load reports, health discovery and metrics have in common: how many there may be, the
-first message that says who it is, and an end with OK.
+first message that says who it is, whether its word still counts, and an end with OK.
 
 A stream of an old connection must be over before grpc cuts it off, for which Envoy would eject this replica.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 
@@ -24,14 +26,41 @@ Hello = Callable[[bytes], Client | None]  # ValueError: it cannot be read
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """Durations in seconds. Streams end with OK at 80 to 100 % of `age_s`; 0: never."""
+    """Durations in seconds. Streams end with OK at 80 to 100 % of `age_s`; 0: never.
+
+    `again_s`: how often it is looked at who sends, at the next message.
+    """
 
     most: int = 10_000
     first_message_within_s: float = 30.0
     age_s: float = 600.0
+    again_s: float = 30.0
 
 
 LIMITS = StreamLimits()
+
+
+class Sender:
+    """Whose word a stream's is. Certificates and tokens end, clusters and trust are taken away, and API
+    servers that did not answer do so again, while a stream lasts."""
+
+    def __init__(self, voter: Voter, ask: Callable[[], Awaitable[Voter]], again_s: float) -> None:
+        self.voter = voter
+        self._ask, self._again_s = ask, again_s
+        self._due_s = self._next_s(time.monotonic())
+
+    async def counts(self) -> bool:
+        """Whether its word counts, at each message. No: what proved it is gone, and the stream is to end with
+        OK. The client comes back with what it has now, or shares the vote of those without proof."""
+        now_s = time.monotonic()
+        if now_s < self._due_s:
+            return True
+        self._due_s = self._next_s(now_s)
+        before, self.voter = self.voter, await self._ask()
+        return self.voter.proven or not before.proven
+
+    def _next_s(self, now_s: float) -> float:
+        return now_s + self._again_s * random.uniform(0.8, 1)
 
 
 class OpenStreams:
@@ -87,6 +116,10 @@ class OpenStreams:
                 old.cancel()
             del self._tasks[number]
             self._ending.discard(number)
+
+    async def sender(self, context: Context, client: Client, who: Who) -> Sender:
+        """Who sends on this stream."""
+        return Sender(await who(context, client), partial(who, context, client), self._limits.again_s)
 
     async def first(self, context: Context, hello: Hello) -> tuple[Client, bytes]:
         """Who sends, and the first message, which says so. ValueError: it does not, or none comes."""

@@ -67,9 +67,13 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class TrustDomains:
-    """Which trust domains count, and of which clusters each is. Empty: all that the client CA has signed."""
+    """Which trust domains count, and of which clusters each is. Empty: all that the client CA has signed.
+
+    `others`: so do IDs of domains that are not named here, as proof of no cluster.
+    """
 
     clusters: Mapping[str, Collection[str]] = field(default_factory=dict)
+    others: bool = False
 
     def cluster(self, domain: str) -> str:
         """The cluster that this domain proves: "" when there are none or several."""
@@ -78,7 +82,7 @@ class TrustDomains:
 
     def known(self, domain: str) -> bool:
         """Whether IDs of this domain count at all."""
-        return not self.clusters or domain in self.clusters
+        return self.others or not self.clusters or domain in self.clusters
 
 
 def by_certificate(uris: Sequence[str], common_name: str, domains: TrustDomains) -> Caller:

@@ -1,7 +1,8 @@
 """Who is at the other end of a call: by the certificate of its connection, or the token of its metadata.
 
-A token is looked at by an API server (TokenReview). The answer is kept, by the token's hash, for a minute;
-while that API server cannot be asked, the last yes counts until the token ends, and nobody new is believed.
+A token is looked at by an API server (TokenReview). The answer is kept, by the token's hash, for two minutes;
+while that API server cannot be asked, the last yes counts until the token ends, an hour at most, and nobody
+new is believed.
 """
 
 from __future__ import annotations
@@ -35,9 +36,13 @@ Review = Callable[[str, str], Awaitable[Proof]]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What tokens may cost. A yes counts for `fresh_s`, a no for `refused_s`."""
+    """What tokens may cost. A yes counts for `fresh_s`, a no for `refused_s`.
 
-    fresh_s: float = 60.0
+    `last_word_s`: so long the last yes counts while the API server does not answer.
+    """
+
+    fresh_s: float = 120.0
+    last_word_s: float = 3600.0
     refused_s: float = 10.0
     answer_within_s: float = 3.0  # a client is served without proof after that
     unanswered_s: float = 5.0  # how long an API server that did not answer is left alone
@@ -115,6 +120,8 @@ class Callers:
         found = names(shown[0])
         if found.problem:
             return Caller(problem=found.problem)
+        if not time.time() < found.ends_at_s:
+            return Caller(problem="its certificate has expired")
         return by_certificate(found.uris, found.common_name, self.domains)
 
     async def _by_token(self, token: str, clusters: Callable[[str], Sequence[str]]) -> Caller:
@@ -145,7 +152,7 @@ class Callers:
             proof = await self._asked(cluster, token, key)
         except UnansweredError:
             last = self._good.get(key)
-            if last is None:
+            if last is None or time.monotonic() >= last.looked_at_s + self._limits.last_word_s:
                 raise
             return last.proof  # it has not expired: that was looked at first
         answer = _Known(proof, time.monotonic(), expires_at_s)

@@ -20,7 +20,7 @@ from tideover_discovery.kubernetes.client import Api, KubeconfigFile
 from tideover_discovery.kubernetes.watch import registrations as registrations_module
 
 ROW = {"name": "dublin", "network": "blue", "locality": "eu-north//", "origin": "Secret a/b"}
-EARLIER = json.dumps({"registeredV1": [{**ROW, "created": "", "leaving": ""}]})
+EARLIER = json.dumps({"registeredV1": [{**ROW, "created": "", "leaving": "", "trustDomain": ""}]})
 
 
 def made(state: Path, noted: list[Problem], hub: str | None = "hub") -> Registrations:

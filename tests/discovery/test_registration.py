@@ -125,6 +125,7 @@ def test_what_else_is_refused() -> None:
     assert "not base64" in reason(secret(data={"kubeconfig": base64.b64encode(b"\xff\xfe").decode()}))
     assert "no data" in reason(secret(data={}))
     assert "no data" in reason(secret(data={"other": "eA=="}))
+    assert "no trust domain" in reason(secret(**{"trust-domain": "Paris/x"}))
     assert "no name of a network" in reason(secret(network="a b"))
     assert "more than three parts" in reason(secret(locality="a/b/c/d"))
     assert "no locality" in reason(secret(locality="a b/c"))
@@ -190,9 +191,19 @@ def test_new_credentials_are_another_source_and_leaving_is_not() -> None:
     assert row(leaving="now") == row()
 
 
+def test_a_trust_domain_is_read_remembered_and_no_reason_for_another_source() -> None:
+    found = one(secret(**{"trust-domain": "dublin.example"}))
+    assert isinstance(found, Registered)
+    assert found.trust_domain == "dublin.example"
+    assert found == one(secret())
+    (back,) = remembered(to_remember([found]))
+    assert back.trust_domain == "dublin.example"
+
+
 def test_what_is_remembered_has_no_credentials() -> None:
     kept = to_remember([row(leaving="now", kubeconfig=TOKEN)])
     assert TOKEN not in repr(kept)
+    del kept[0]["trustDomain"]  # as it was written before there were any
     (back,) = remembered(kept)
     assert (back.name, back.origin, back.leaving, back.kubeconfig) == ("dublin", "a", "now", "")
     with pytest.raises(ValueError, match="name"):

@@ -245,6 +245,20 @@ async def test_the_last_yes_ends_with_the_token() -> None:
         await until(ended)
 
 
+async def test_the_last_yes_is_not_for_ever() -> None:
+    async with asking(fresh_s=0, unanswered_s=0, last_word_s=0.2) as server:
+        token = server.servers.give("paris", jwt())
+        assert (await server.who(token)).proven
+        server.servers.down.add("paris")
+
+        async def ended() -> bool:
+            return "cannot be checked: cluster paris" in (await server.who(token)).problem
+
+        await until(ended)
+        server.servers.down.clear()
+        assert (await server.who(token)).proven
+
+
 async def test_an_api_server_that_hangs_is_left_alone_for_a_while() -> None:
     async with asking(answer_within_s=0.05, unanswered_s=60) as server:
         server.servers.hangs.add("paris")

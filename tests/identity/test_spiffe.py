@@ -73,6 +73,13 @@ def test_a_trust_domain_proves_its_cluster_where_it_is_of_one(domain: str, clust
         assert (found.how, found.cluster, found.namespace) == (How.CERTIFICATE, cluster, "bookinfo")
 
 
+def test_domains_of_registered_clusters_alone_take_nothing_from_others() -> None:
+    domains = TrustDomains({"dublin.example": ["dublin"]}, others=True)
+    for domain, cluster in (("dublin.example", "dublin"), ("cluster.local", "")):
+        found = by_certificate([f"spiffe://{domain}/ns/bookinfo/sa/reviews"], "", domains)
+        assert (found.proven, found.cluster) == (True, cluster)
+
+
 def test_without_trust_domains_all_that_the_ca_has_signed_count_and_prove_no_cluster() -> None:
     found = by_certificate([REVIEWS], "", TrustDomains())
     assert (found.id, found.cluster, found.namespace, found.service_account) == (

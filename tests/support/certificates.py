@@ -49,13 +49,13 @@ class Authority:
         addresses = [x509.IPAddress(ipaddress.ip_address(ip))] if ip else []
         return self._issue(common_name, [x509.DNSName(dns), *addresses])
 
-    def workload(self, *spiffe_ids: str, common_name: str = "") -> Pair:
+    def workload(self, *spiffe_ids: str, common_name: str = "", for_s: float = 3600) -> Pair:
         """What a mesh gives a workload: no name but its SPIFFE ID (`spiffe_id`); more than one is wrong."""
-        return self._issue(common_name, [x509.UniformResourceIdentifier(one) for one in spiffe_ids])
+        return self._issue(common_name, [x509.UniformResourceIdentifier(one) for one in spiffe_ids], for_s)
 
-    def _issue(self, common_name: str, names: list[x509.GeneralName]) -> Pair:
+    def _issue(self, common_name: str, names: list[x509.GeneralName], for_s: float = 3600) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._sign(_name(common_name), key, [x509.SubjectAlternativeName(names)])
+        certificate = self._sign(_name(common_name), key, [x509.SubjectAlternativeName(names)], for_s)
         return Pair(
             certificate.public_bytes(serialization.Encoding.PEM),
             key.private_bytes(
@@ -65,7 +65,11 @@ class Authority:
         )
 
     def _sign(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extensions: list[x509.ExtensionType]
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        extensions: list[x509.ExtensionType],
+        for_s: float = 3600,
     ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
         builder = (
@@ -75,7 +79,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(seconds=for_s))
         )
         # Python 3.13 refuses certificates without these two
         identifiers = [

@@ -20,11 +20,16 @@ async def proven(_context: object, client: Client) -> Voter:
 
 
 @asynccontextmanager
-async def serving(handlers: Iterable[grpc.GenericRpcHandler], port: int = 0) -> AsyncIterator[int]:
+async def serving(
+    handlers: Iterable[grpc.GenericRpcHandler],
+    port: int = 0,
+    credentials: grpc.ServerCredentials | None = None,
+) -> AsyncIterator[int]:
     """A grpc server with these services; its port."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers(tuple(handlers))
-    found = server.add_insecure_port(f"127.0.0.1:{port}")
+    where = f"127.0.0.1:{port}"
+    found = server.add_secure_port(where, credentials) if credentials else server.add_insecure_port(where)
     await server.start()
     try:
         yield found

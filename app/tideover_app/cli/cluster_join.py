@@ -32,6 +32,7 @@ class Joining:
     namespace: str
     network: str
     locality: str
+    trust_domain: str = ""
 
 
 def join_command(  # noqa: PLR0913, PLR0917 (a command line)
@@ -39,6 +40,7 @@ def join_command(  # noqa: PLR0913, PLR0917 (a command line)
     name: Annotated[str, typer.Option("--name", help="Its name from now on; default: the context's.")] = "",
     network: Annotated[str, typer.Option(help="The network of its pods.")] = "default",
     locality: Annotated[str, typer.Option(help="REGION/ZONE/SUBZONE, for what does not say it.")] = "",
+    trust_domain: Annotated[str, typer.Option(help="Of its workloads' SPIFFE IDs.")] = "",
     server: Annotated[
         str, typer.Option("--server", help="The URL of its API server as the hub reaches it.")
     ] = "",
@@ -58,7 +60,7 @@ def join_command(  # noqa: PLR0913, PLR0917 (a command line)
     """Register a cluster in the hub.
 
     It gets an account that may do no more than it needs."""
-    asked = _checked(Joining(name or context, namespace, network, locality))
+    asked = _checked(Joining(name or context, namespace, network, locality, trust_domain))
     path = cluster_server.file_with(context, kubeconfig)
     target = _target(context, path, server)
     if output not in ("", "yaml"):
@@ -76,7 +78,7 @@ def join_command(  # noqa: PLR0913, PLR0917 (a command line)
 
 def _checked(asked: Joining) -> Joining:
     from tideover_discovery.kubernetes.objects import Refusal, is_label
-    from tideover_discovery.kubernetes.registration import is_name, locality_of
+    from tideover_discovery.kubernetes.registration import domain_of, is_name, locality_of
 
     if not is_label(asked.name):
         raise wrong_use(f"{asked.name!r} cannot be a name here; give --name with a-z, 0-9 and '-'")
@@ -86,6 +88,10 @@ def _checked(asked: Joining) -> Joining:
         locality_of(asked.locality)
     except Refusal as refusal:
         raise wrong_use(f"--locality: {refusal}") from None
+    try:
+        domain_of(asked.trust_domain)
+    except Refusal as refusal:
+        raise wrong_use(f"--trust-domain: {refusal}") from None
     return asked
 
 
@@ -129,9 +135,14 @@ def _everything(asked: Joining, target: dict[str, str]) -> list[dict[str, Any]]:
     from tideover_discovery.kubernetes import member_access as made
 
     text = made.kubeconfig(asked.name, target, made.REDACTED)
-    places = made.places(asked.network, asked.locality)
-    secret = made.registration(asked.name, asked.namespace, text, places)
+    secret = made.registration(asked.name, asked.namespace, text, _annotations(asked))
     return [*made.grants(asked.namespace), made.token_secret(asked.namespace), made.redacted(secret)]
+
+
+def _annotations(asked: Joining) -> dict[str, str]:
+    from tideover_discovery.kubernetes import member_access as made
+
+    return made.places(asked.network, asked.locality, asked.trust_domain)
 
 
 def _print(*objects: dict[str, Any]) -> None:
@@ -162,7 +173,7 @@ async def _join(
         target["certificate-authority-data"] = base64.b64encode(authority.encode()).decode()
     text = made.kubeconfig(asked.name, target, token)
     await _try(text)
-    secret = made.registration(asked.name, asked.namespace, text, made.places(asked.network, asked.locality))
+    secret = made.registration(asked.name, asked.namespace, text, _annotations(asked))
     if hub[1] is None:
         _print(secret)
         return

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from .registration import CLUSTER, KUBECONFIG, LEAVING, LOCALITY, NETWORK
+from .registration import CLUSTER, KUBECONFIG, LEAVING, LOCALITY, NETWORK, TRUST_DOMAIN
 
 Object = dict[str, Any]
 ACCOUNT, TOKEN, LEASE = "tideover", "tideover-token", "tideover-writer"
@@ -109,9 +109,9 @@ def registration(cluster: str, namespace: str, text: str, annotations: Mapping[s
     }
 
 
-def places(network: str, locality: str) -> dict[str, str]:
-    """The annotations that say where a cluster is."""
-    return {NETWORK: network, LOCALITY: locality}
+def places(network: str, locality: str, trust_domain: str = "") -> dict[str, str]:
+    """The annotations that say where a cluster is, and of which trust domain its workloads are."""
+    return {NETWORK: network, LOCALITY: locality, TRUST_DOMAIN: trust_domain}
 
 
 def leaving(since: str | None) -> Object:

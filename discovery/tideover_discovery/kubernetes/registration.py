@@ -20,19 +20,22 @@ from .objects import Refusal
 CLUSTER = "tideover.dev/cluster"
 NETWORK = "tideover.dev/network"
 LOCALITY = "tideover.dev/locality"
+TRUST_DOMAIN = "tideover.dev/trust-domain"
 LEAVING = "tideover.dev/leaving"
 KUBECONFIG = "kubeconfig"
 ISTIO = "istio/multiCluster"
 ISTIO_NAMESPACE = "istio-system"
 # names occur in targets and in names of files, as those of tideover.yaml
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\Z")
+_DOMAIN = re.compile(r"[a-z0-9._-]{0,255}\Z")  # as `clusters[].trustDomain`
 _PLACE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?\Z")  # a label's value
 Check = Callable[[bytes], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A cluster that a Secret registers. Equal ones are the same source: `leaving` and age do not count.
+    """A cluster that a Secret registers. Equal ones are the same source: `leaving`, trust and age do not
+    count.
 
     `kubeconfig` "": it is remembered from an earlier life, without its credentials; `missing` says why.
     """
@@ -45,6 +48,7 @@ class Registered:
     created: str = field(default="", compare=False)
     leaving: str = field(default="", compare=False)  # RFC 3339, since when
     missing: str = ""
+    trust_domain: str = field(default="", compare=False)  # of its workloads' SPIFFE IDs
 
     @property
     def age(self) -> tuple[str, str]:
@@ -108,6 +112,7 @@ def _registered(name: str, content: object, metadata: Mapping[str, Any], check: 
     network = annotations.get(NETWORK) or "default"
     if not _NAME.match(network):
         raise Refusal(f"{NETWORK} {network[:80]!a} is no name of a network")
+    domain = domain_of(annotations.get(TRUST_DOMAIN) or "")
     text = _decoded(content)
     try:
         check(text)
@@ -121,6 +126,7 @@ def _registered(name: str, content: object, metadata: Mapping[str, Any], check: 
         f"Secret {metadata.get('namespace', '')}/{metadata.get('name', '')}",
         str(metadata.get("creationTimestamp") or ""),
         annotations.get(LEAVING) or "",
+        trust_domain=domain,
     )
 
 
@@ -133,6 +139,13 @@ def locality_of(text: str) -> Locality:
     if not all(_PLACE.match(part) for part in (found.region, found.zone, found.subzone)):
         raise Refusal(f"{text[:80]!a} is no locality; write region/zone/subzone")
     return found
+
+
+def domain_of(text: str) -> str:
+    """A trust domain, "" for none; Refusal when that is no such thing."""
+    if not _DOMAIN.match(text):
+        raise Refusal(f"{TRUST_DOMAIN} {text[:80]!a} is no trust domain; use a-z, 0-9, '.', '_' and '-'")
+    return text
 
 
 def is_name(text: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from tideover_core.model import Problem
 
-from .registration import Refused, Registered, Registration, is_name, locality_of
+from .registration import Refused, Registered, Registration, domain_of, is_name, locality_of
 
 GONE = "its registration Secret is gone"
 UNREAD = "its registration Secret has not been read since the start"
@@ -116,6 +116,7 @@ def remembered(rows: Iterable[Mapping[str, str]]) -> tuple[Registered, ...]:
                 row["created"],
                 row["leaving"],
                 UNREAD,
+                domain_of(row.get("trustDomain", "")),
             )
         )
     return tuple(found)
@@ -131,6 +132,7 @@ def to_remember(rows: Iterable[Registered]) -> list[dict[str, str]]:
             "origin": row.origin,
             "created": row.created,
             "leaving": row.leaving,
+            "trustDomain": row.trust_domain,
         }
         for row in rows
     ]

@@ -24,6 +24,7 @@ from support.load import Load
 from support.tcp_proxy import tcp_proxy
 from support.tideover import Tideover, running_tideover
 from support.wait import holds, until
+from tideover_discovery.kubernetes.contact import GRACE_S, STEADY_S
 
 pytestmark = pytest.mark.envoy
 __all__ = ["network", "servers"]
@@ -164,14 +165,16 @@ async def test_the_network_to_the_server_is_cut_pauses_crawls_and_flaps(
             proxy.delay(0.3)
             await one.follows()
             await proxy.open()
-            before = one.happened("SourceStale")
+            before, began_s = one.happened("SourceStale"), time.monotonic()
             for _ in range(30):  # ten times a second
                 proxy.refuse()
                 await asyncio.sleep(0.05)
                 await proxy.open()
                 await asyncio.sleep(0.05)
             await one.fresh()
-            assert one.happened("SourceStale") - before <= 2
+            # on a slow machine they take longer, and contact that held for a second is contact
+            most = 2 + (time.monotonic() - began_s) / (GRACE_S + STEADY_S)
+            assert one.happened("SourceStale") - before <= most
 
 
 @pytest.mark.parametrize("spoilt", ["whole", "torn"])

@@ -10,12 +10,12 @@ from tideover_core.model import Locality, ServiceKey, Vantage
 from tideover_health.verdict import Alarm, Kind, Verdict
 from tideover_proto.admin.v1 import admin_pb2 as pb
 
-from .health_view import HealthView, about, of_service
+from .health_view import HealthView, Looking, about, of_service, since
 
 
 def verdicts(view: HealthView) -> Iterable[pb.Verdict]:
     """All subjects that are not simply healthy."""
-    return map(_verdict, view.verdicts)
+    return (_verdict(one, view.at_s) for one in view.verdicts)
 
 
 def health(view: HealthView) -> pb.Health:
@@ -26,15 +26,57 @@ def health(view: HealthView) -> pb.Health:
         detection_seconds=view.pace.detection_s,
         proven_reporters=view.pace.proven,
         unproven_reporters=view.pace.unproven,
-        checks_per_second=view.checks_per_second,
         alarms=[_alarm(alarm) for alarm in view.alarms],
         dropped=view.heard.dropped,
+        reporters_by_endpoint=view.pace.by_endpoint,
+        reports_per_second=view.pace.per_second,
+        ejections=[
+            pb.Ejections(source=source, kind=kind, cause=cause, count=count)
+            for (source, kind, cause), count in sorted(view.ejections.items())
+        ],
     )
+    _looking(message, view.looking)
     if view.heard.last_report_s is not None:
         message.last_report.CopyFrom(time_of(view.heard.last_report_s))
     if view.heard.last_check_s is not None:
         message.last_check.CopyFrom(time_of(view.heard.last_check_s))
     return message
+
+
+def _looking(message: pb.Health, looking: Looking) -> None:
+    if (own := looking.prober) is not None:
+        message.checks_per_second = round(min(own.wanted_per_s, own.most_per_s), 1)
+        message.active_checks.MergeFrom(
+            pb.ActiveChecks(
+                endpoints=own.targets,
+                wanted_per_second=own.wanted_per_s,
+                most_per_second=own.most_per_s,
+                stretch=own.stretch,
+                passed=own.passed,
+                failed=own.failed,
+                not_looked=own.not_looked,
+                unasked=own.unasked,
+            )
+        )
+    if (envoys := looking.envoys) is not None:
+        message.envoy_checks.MergeFrom(
+            pb.EnvoyChecks(
+                checkers=envoys.checkers,
+                working=envoys.working,
+                endpoints=envoys.checked,
+                report_every_seconds=envoys.report_every_s,
+                results=envoys.results,
+            )
+        )
+    if (told := looking.metrics) is not None:
+        message.envoy_metrics.MergeFrom(
+            pb.EnvoyMetrics(
+                streams=told.streams,
+                read_every_seconds=told.read_every_s,
+                read=told.read,
+                dropped=told.dropped,
+            )
+        )
 
 
 def remarks(view: HealthView, service: str, port: int, vantage: Vantage) -> list[str]:
@@ -47,10 +89,13 @@ def remarks(view: HealthView, service: str, port: int, vantage: Vantage) -> list
         if one.subject.kind is not Kind.PAIR or one.subject.source == here
     ]
     alarms = [one for one in view.alarms if (one.service, one.port) == (key, port)]
-    return [*(about(one) for one in concerning), *(f"port {one.port}: {one.message}" for one in alarms)]
+    return [
+        *(about(one, view.at_s) for one in concerning),
+        *(f"port {one.port}{since(one.since_s, view.at_s)}: {one.message}" for one in alarms),
+    ]
 
 
-def _verdict(one: Verdict) -> pb.Verdict:
+def _verdict(one: Verdict, now_s: float) -> pb.Verdict:
     subject = one.subject
     message = pb.Verdict(
         service=str(one.service),
@@ -70,7 +115,9 @@ def _verdict(one: Verdict) -> pb.Verdict:
         causes=one.causes,
         blocked=one.blocked,
         next_step=one.next_step,
-        text=about(one),
+        text=about(one, now_s),
+        voters_by_error_rate=one.histogram,
+        stage=one.stage,
     )
     if one.next_s is not None:
         message.next.CopyFrom(time_of(one.next_s))

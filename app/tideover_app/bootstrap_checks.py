@@ -9,7 +9,7 @@ _SINK = "type.googleapis.com/envoy.config.metrics.v3.MetricsServiceConfig"
 # every statistic of the Envoy, its own /stats too: what is not named here does not exist any more
 STATISTICS = (
     r"cluster\.[^.]*\.membership_(healthy|total)",
-    r"cluster\.[^.]*\.outlier_detection\.ejections_active",
+    r"cluster\.[^.]*\.outlier_detection\.ejections_(active|enforced_.*)",
     r"cluster\.[^.]*\.zone\..*\.upstream_rq_time",
     r".*update_rejected",
     r"server\.(live|uptime)",

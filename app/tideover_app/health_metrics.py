@@ -62,14 +62,33 @@ class HealthMetrics(Collector):
                     verdicts.add_metric([kind.value, state.value], counts[kind, state])
         yield verdicts
         yield GaugeMetricFamily(
-            "tideover_health_alarms", "Services that look sick everywhere", value=len(view.alarms)
+            "tideover_health_alarms",
+            "Services that look sick everywhere, or that nobody has room for",
+            value=len(view.alarms),
         )
+        ejections = CounterMetricFamily(
+            "tideover_ejections",
+            "How often something was given no more calls: by verdicts (judge), by outlier detection (envoy)",
+            labels=["source", "kind", "cause"],
+        )
+        for labels, count in sorted(view.ejections.items()):
+            ejections.add_metric(labels, count)
+        yield ejections
+        shortfall = GaugeMetricFamily(
+            "tideover_capacity_shortfall_requests_per_second",
+            "Calls of a service port that fit nowhere; only where there are some",
+            labels=["service", "port"],
+        )
+        largest = sorted(view.shortfalls.items(), key=lambda one: (-one[1], str(one[0])))
+        for target, missing in largest[:MOST_PORTS]:
+            shortfall.add_metric([str(target.service), str(target.port)], missing)
+        yield shortfall
 
     def _of_reports(self, view: HealthView) -> Iterator[Metric]:
         now_s, heard = self._clock(), view.heard
         for name, what, at_s in (
             ("report", "a client reported calls", heard.last_report_s),
-            ("check", "an active check ended", heard.last_check_s),
+            ("check", "an active check said something", heard.last_check_s),
         ):
             if at_s is not None:
                 age_s = max(0.0, now_s - at_s)
@@ -86,6 +105,19 @@ class HealthMetrics(Collector):
         yield GaugeMetricFamily(
             "tideover_detection_seconds", "Longest time until a report is judged", value=view.pace.detection_s
         )
+        looking = view.looking
+        if looking.prober is not None:
+            yield GaugeMetricFamily(
+                "tideover_checks_stretch",
+                "Checks of this replica are rarer than policies say by this factor, to stay within the rate",
+                value=looking.prober.stretch,
+            )
+            checks = CounterMetricFamily(
+                "tideover_checks", "Active checks of this replica by result", labels=["result"]
+            )
+            for result in ("passed", "failed", "not_looked"):
+                checks.add_metric([result], getattr(looking.prober, result))
+            yield checks
         dropped = CounterMetricFamily(
             "tideover_reports_dropped", "Rows and checks that do not count, by reason", labels=["reason"]
         )

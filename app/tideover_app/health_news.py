@@ -23,7 +23,9 @@ class Told:
     alarms: Mapping[tuple[ServiceKey, int], Alarm] = field(default_factory=dict)
 
 
-def news(before: Told, verdicts: Iterable[Verdict], alarms: Iterable[Alarm]) -> tuple[Told, list[Line]]:
+def news(
+    before: Told, verdicts: Iterable[Verdict], alarms: Iterable[Alarm], now_s: float
+) -> tuple[Told, list[Line]]:
     """What is told now; the lines are those that are new, by service."""
     now = Told(
         {(one.service, one.port, one.subject): one for one in verdicts},
@@ -32,12 +34,12 @@ def news(before: Told, verdicts: Iterable[Verdict], alarms: Iterable[Alarm]) -> 
     lines = [
         line
         for key in sorted(before.verdicts.keys() | now.verdicts.keys(), key=str)
-        if (line := _line(before.verdicts.get(key), now.verdicts.get(key))) is not None
+        if (line := _line(before.verdicts.get(key), now.verdicts.get(key), now_s)) is not None
     ]
     return now, [*lines, *_alarms(before, now)]
 
 
-def _line(before: Verdict | None, now: Verdict | None) -> Line | None:
+def _line(before: Verdict | None, now: Verdict | None, now_s: float) -> Line | None:
     was, given = _given(before)
     is_now, gives = _given(now)
     one = now or before
@@ -46,13 +48,13 @@ def _line(before: Verdict | None, now: Verdict | None) -> Line | None:
     subject = f"Service {one.service}"
     why, was_why = stopped(now), stopped(before)
     if why and why != was_why:
-        return (Kind.FROZEN, subject, about(one))
+        return (Kind.FROZEN, subject, about(one, now_s))
     kind = _kind((was, is_now), given, gives)
     if kind is None:
-        return (Kind.NO_LONGER_FROZEN, subject, about(one)) if was_why and now and not why else None
+        return (Kind.NO_LONGER_FROZEN, subject, about(one, now_s)) if was_why and now and not why else None
     if kind is Kind.SERVICE_RECOVERED:
         return (kind, subject, f"{where(one)}: is given all of its share again")
-    return (kind, subject, about(one))
+    return (kind, subject, about(one, now_s))
 
 
 def _kind(change: tuple[bool, bool], given: float, gives: float) -> Kind | None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from tideover_core.capacity import Rates
+from tideover_core.names import Target
 from tideover_core.steering import Loads
 from tideover_health.verdict import Alarm, Kind, Silence, State, Verdict
+
+if TYPE_CHECKING:
+    from tideover_health.active.prober_run import ProberStatus
+    from tideover_health.hds_server import HdsStatus
+    from tideover_health.metrics_server import MetricsStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +25,39 @@ class Pace:
     detection_s: float = 0.0  # the longest time until what they see is judged
     proven: int = 0  # open report streams whose identity is proven
     unproven: int = 0
+    by_endpoint: int = 0  # streams that report by endpoint: their services are in doubt
+    per_second: float = 0.0  # reports of all of them, as asked for
     last_report_s: Mapping[str, float] = field(default_factory=dict)  # node id -> Unix time
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """How those do who look at endpoints besides their callers; None: nobody does."""
+
+    prober: ProberStatus | None = None
+    envoys: HdsStatus | None = None
+    metrics: MetricsStatus | None = None
+
+
+# (who, what kind of subject, why) -> how often something was given nothing any more, since the start
+Ejections = Mapping[tuple[str, str, str], int]
 
 
 @dataclass(frozen=True, slots=True)
 class HealthView:
     """All of it at one instant; times are Unix time."""
 
+    at_s: float = 0.0
     enabled: bool = False
     verdicts: tuple[Verdict, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     heard: Silence = field(default_factory=Silence)
     pace: Pace = field(default_factory=Pace)
-    checks_per_second: float = 0.0
+    looking: Looking = field(default_factory=Looking)
     loads: Loads = field(default_factory=dict)
-
-    def states(self) -> Counter[str]:
-        """How many subjects are in which state; those that are healthy are not counted."""
-        return Counter(one.state.value for one in self.verdicts)
+    learned: Mapping[Target, Rates] = field(default_factory=dict)  # where the configuration asks for it
+    ejections: Ejections = field(default_factory=dict)
+    shortfalls: Mapping[Target, float] = field(default_factory=dict)  # requests per second
 
 
 def where(verdict: Verdict) -> str:
@@ -52,27 +74,45 @@ def where(verdict: Verdict) -> str:
     return f"{port} at {site}"
 
 
-def why(verdict: Verdict) -> str:
-    """What was decided and why, in words."""
-    said = [_given(verdict)]
+def why(verdict: Verdict, now_s: float) -> str:
+    """What was decided, since when and why, and what comes next and when, in words."""
+    said = [f"{_given(verdict)}{since(verdict.since_s, now_s)}"]
     if verdict.causes:
         said.append(", ".join(verdict.causes))
+    if verdict.relapses:
+        said.append(f"{verdict.relapses} {'relapse' if verdict.relapses == 1 else 'relapses'} so far")
     if verdict.blocked:
         said.append(f"nothing is done: {verdict.blocked}")
     if verdict.next_step:
-        said.append(f"next: {verdict.next_step}")
+        due = "" if verdict.next_s is None else f", in {length(verdict.next_s - now_s)}"
+        said.append(f"next: {verdict.next_step}{due}")
     return "; ".join(said)
 
 
 def _given(verdict: Verdict) -> str:
-    if verdict.state in MOVED:
-        return f"{verdict.state.value}, is given {verdict.percent:g} % of its share"
-    return verdict.state.value
+    if verdict.state not in MOVED:
+        return verdict.state.value
+    stage = f" ({verdict.stage})" if verdict.stage else ""
+    return f"{verdict.state.value}{stage}, is given {verdict.percent:g} % of its share"
 
 
-def about(verdict: Verdict) -> str:
+def about(verdict: Verdict, now_s: float) -> str:
     """A whole line, without the service."""
-    return f"{where(verdict)}: {why(verdict)}"
+    return f"{where(verdict)}: {why(verdict, now_s)}"
+
+
+def since(at_s: float, now_s: float) -> str:
+    """Since when, in words; "" when it is just so."""
+    return f" for {length(now_s - at_s)}" if now_s - at_s >= 1 else ""
+
+
+def length(seconds: float) -> str:
+    """How long, in words: whole seconds, beyond two minutes minutes."""
+    whole = max(0, round(seconds))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if whole >= 2 * size:
+            return f"{whole // size} {unit}"
+    return f"{whole} s"
 
 
 def stopped(verdict: Verdict | None) -> str:
@@ -82,7 +122,7 @@ def stopped(verdict: Verdict | None) -> str:
 
 
 # how reasons begin that somebody should know of, and not only wait for more voters
-STOPS = ("frozen by", "TrafficOrder", "the budget", "everything")
+STOPS = ("TrafficOrder", "the budget", "everything")
 MOVED = (State.DOWN, State.HOLDING, State.RAMPING)  # the states in which traffic is elsewhere
 
 

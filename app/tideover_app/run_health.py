@@ -15,14 +15,16 @@ import structlog
 from tideover_core.allotment import Allotment
 from tideover_core.model import Problem, ServiceKey
 from tideover_core.names import Target
+from tideover_core.ramp import Outcome
 from tideover_core.steering import Steering
+from tideover_core.target import Aim
 from tideover_core.world import World
 from tideover_health.judge import Judge
 from tideover_health.signals import Signal
 from tideover_health.verdict import Alarm
 
 from .health_news import Told, news
-from .health_view import HealthView, Pace
+from .health_view import Ejections, HealthView, Looking, Pace
 from .run_replica import RunningReplica
 from .run_world import steady_clock
 from .snapshot import StateFolder
@@ -50,7 +52,7 @@ class HealthKeeper:
     ) -> None:
         self.steering: Mapping[ServiceKey, Steering] = {}
         self.pace: Callable[[], Pace] = Pace
-        self.checks_per_second: Callable[[], float] = float
+        self.looking: Callable[[], Looking] = Looking
         self.judged: Callable[[], None] = lambda: None  # doubts and loads may be other ones now
         self.also: Callable[[Signal], None] = lambda signal: None  # who else is told
         self.judge = judge
@@ -110,7 +112,7 @@ class HealthKeeper:
             self._failed("what is reported", error)
             return self.steering
         self._replica.note("health", ())
-        self._told, lines = news(self._told, verdicts, alarms)
+        self._told, lines = news(self._told, verdicts, alarms, now_s)
         self._replica.journal.health(lines)
         if saved != self._saved:
             self._saved = saved
@@ -146,14 +148,29 @@ class HealthKeeper:
         """What is judged now."""
         now_s = self._now_s()
         return HealthView(
+            at_s=now_s,
             enabled=True,
             verdicts=tuple(self._guarded("verdicts", lambda: self.judge.verdicts(now_s), ())),
             alarms=tuple(self._guarded("alarms", self._alarms, [])),
             heard=self.judge.heard(),
             pace=self.pace(),
-            checks_per_second=self.checks_per_second(),
+            looking=(looking := self.looking()),
             loads=self._guarded("loads", lambda: self.judge.loads(now_s), {}),
+            learned=self._allotment.rates(),
+            ejections=self._ejections(looking),
+            shortfalls={target: plan.shortfall for target, plan in self._allotment.shortfalls().items()},
         )
+
+    def _ejections(self, looking: Looking) -> Ejections:
+        """Ours, and what Envoys tell of theirs."""
+        judged = {("judge", kind.value, cause): many for (kind, cause), many in self.judge.ejections.items()}
+        told = looking.metrics.ejections if looking.metrics is not None else {}
+        return judged | {("envoy", "endpoint", cause): many for cause, many in told.items()}
+
+    def returning(self, aim: Aim, watched_s: Callable[[ServiceKey], float]) -> Mapping[ServiceKey, Outcome]:
+        """See `Judge.returning`."""
+        now_s = self._now_s()
+        return self._guarded("what returns", lambda: self.judge.returning(aim, watched_s, now_s), {})
 
     def restore(self, folder: StateFolder) -> None:
         """Take up what was judged before the restart: it must not send traffic back to what is broken."""

@@ -20,7 +20,7 @@ from tideover_health.metrics_server import MetricsServer
 from tideover_health.signals import Voter
 
 from .config import Config
-from .health_view import Pace
+from .health_view import Looking, Pace
 from .replica import Kind
 from .run_health import BETWEEN_S, HealthKeeper
 from .run_identity import Identities
@@ -57,7 +57,7 @@ class Reporting:
         self._hds = HdsServer(health.take, identities.voter, self._targets, world)
         self._prober = Prober(_options(config))
         health.judged, health.pace = self._aim, lambda: self._shown
-        health.checks_per_second = self._checks_per_second
+        health.looking = self._looking
 
     def handlers(self) -> tuple[Any, ...]:
         """What shares the port of xDS."""
@@ -97,6 +97,8 @@ class Reporting:
             detection_s=pace.detection_s + BETWEEN_S,
             proven=len(votes),
             unproven=sum(not one.voter.proven for one in reporters),
+            by_endpoint=pace.by_endpoint,
+            per_second=pace.reports_per_second,
             last_report_s={
                 one.client.id: now_s - one.reported_s_ago
                 for one in reporters
@@ -117,9 +119,8 @@ class Reporting:
             ],
         )
 
-    def _checks_per_second(self) -> float:
-        status = self._prober.status
-        return round(min(status.wanted_per_s, status.most_per_s), 1)
+    def _looking(self) -> Looking:
+        return Looking(self._prober.status, self._hds.status, self._metrics.status)
 
 
 def _options(config: Config) -> ProberOptions:

@@ -8,6 +8,7 @@ Which signal counts when is the table `RULES` (`rules.py`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ from .rules import RULES
 from .shown import verdict_of
 from .signals import Checked, Report, Signal
 from .standing import Standing, restored
-from .verdict import Alarm, Silence, State, Verdict
+from .verdict import Alarm, Kind, Silence, State, Verdict
 
 __all__ = ["RULES", "Judge"]
 
@@ -43,6 +44,7 @@ class Judge:
     """Mutable inside, for speed; what it gives out is frozen, and equal parts keep their identity."""
 
     def __init__(self) -> None:
+        self.ejections: Counter[tuple[Kind, str]] = Counter()  # by cause, since the start
         self._world: World | None = None
         self._ports: dict[ServiceKey, dict[int, Port]] = {}
         self._names: dict[str, Port] = {}
@@ -260,7 +262,7 @@ class Judge:
         for number in sorted(numbers):
             port = ports.get(number)
             if port is None:
-                port = ports[number] = Port(Places(key, number))
+                port = ports[number] = Port(Places(key, number), self.ejections)
                 self._names[f"{key}:{number}"] = port
                 self._of[id(port.evidence)] = port
             assert service is not None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import grpc
@@ -32,12 +33,14 @@ class MetricsOptions:
 
 @dataclass(frozen=True, slots=True)
 class MetricsStatus:
-    """`read_every_s`: how often each Envoy's word is read at most."""
+    """`read_every_s`: how often each Envoy's word is read at most. `ejections` of endpoints by Envoys, by
+    cause, that were seen to happen since the start."""
 
     streams: int = 0
     read_every_s: float = 0.0
     read: int = 0
     dropped: int = 0
+    ejections: Mapping[str, int] = field(default_factory=dict)
 
 
 class MetricsServer:
@@ -53,6 +56,7 @@ class MetricsServer:
         self._options = options or MetricsOptions()
         self._open = OpenStreams(self._options.limits)
         self._read = self._dropped = 0
+        self._ejections: Counter[str] = Counter()
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """What a grpc server is to serve."""
@@ -62,7 +66,9 @@ class MetricsServer:
     @property
     def status(self) -> MetricsStatus:
         """How it does now."""
-        return MetricsStatus(len(self._open), self._read_every_s, self._read, self._dropped)
+        return MetricsStatus(
+            len(self._open), self._read_every_s, self._read, self._dropped, dict(self._ejections)
+        )
 
     @property
     def _read_every_s(self) -> float:
@@ -81,20 +87,22 @@ class MetricsServer:
         sender = await self._open.sender(context, client, self._who)
         zone = client.vantage.locality.zone  # as its statistics name it, whatever else is known
         read_at_s = 0.0
+        counts = metrics.Counts()
         while isinstance(raw, bytes) and await sender.counts():
             now_s = time.monotonic()
             if now_s >= read_at_s:
                 # a little early: who sends as often as is read must not miss every other turn by chance
                 read_at_s = now_s + 0.9 * self._read_every_s
-                self._take(raw, sender.voter, zone)
+                self._take(raw, sender.voter, zone, counts)
             else:
                 self._dropped += 1
             await asyncio.sleep(self._options.shortest_gap_s)
             raw = await context.read()
 
-    def _take(self, raw: bytes, voter: Voter, zone: str) -> None:
+    def _take(self, raw: bytes, voter: Voter, zone: str, counts: metrics.Counts) -> None:
         self._read += 1
         found = metrics.clusters(raw, zone)
+        self._ejections += counts.grown(found)
         for name, cluster in found.items():
             # Envoy knows zones only
             latency = tuple((Locality(zone=to), ms) for to, ms in sorted(cluster.latency_ms.items()))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from operator import is_
 
 from tideover_core.budget import MAX_DRAINED_PERCENT
+from tideover_core.holds import by_order
 from tideover_core.model import Endpoint, Locality, ServiceKey, Vantage
 from tideover_core.names import Target
 from tideover_core.orders import Action, ActiveOrder
@@ -118,12 +119,12 @@ class Places:
         return next((Site(end.cluster, end.locality) for end in found), None)
 
     def freezer(self, subject: Subject) -> str:
-        """The Freeze that holds this subject, or ""."""
+        """The Freeze that holds this subject, in words, or ""."""
         for one in self._orders:
             if one.order.action is Action.FREEZE and any(
                 one.order.target.holds(self.service, end)
                 for end in self.ends().get(subject.site, ())
                 if subject.endpoint is None or end.key == subject.endpoint
             ):
-                return str(one.order)
+                return by_order(one)
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -36,10 +37,13 @@ class Pass(NamedTuple):
 
 
 class Port:
-    """One service port. `judge` says whether its steering has changed."""
+    """One service port. `judge` says whether its steering has changed.
 
-    def __init__(self, places: Places) -> None:
-        self.places = places
+    `ejections` counts what was given nothing any more, by the rule that said so; a relapse is a cause.
+    """
+
+    def __init__(self, places: Places, ejections: Counter[tuple[Kind, str]]) -> None:
+        self.places, self._ejections = places, ejections
         self.evidence = Evidence(places)
         self.checks = Checkups()
         self.standings: dict[Subject, Standing] = {}
@@ -304,6 +308,8 @@ class Port:
             standing.outcome = outcome
         elif look.may_change and standing.advance(self.places.failback, outcome, look.now_s):
             self._changed_s = look.now_s
+            if not standing.ramp.percent:
+                self._ejections[standing.subject.kind, "relapse"] += 1
 
     def _carry_out(self, look: Pass) -> None:
         """Empty what was bad for long enough, the worst first, as far as the budget goes."""
@@ -320,6 +326,7 @@ class Port:
             if not standing.blocked and look.may_change:
                 standing.empty(self.places.failback, look.now_s)
                 self._changed_s = look.now_s
+                self._ejections[standing.subject.kind, standing.finding.rule] += 1
         if alarm and not self.alarm:
             self.alarm_since_s = look.now_s
         self.alarm = alarm
@@ -327,7 +334,7 @@ class Port:
     def _refusal(self, standing: Standing, usable: set[Site], look: Pass) -> str:
         subject = standing.subject
         if frozen := self.places.freezer(subject):
-            return f"frozen by {frozen}"
+            return frozen
         if subject.site not in usable:
             return "no traffic is meant to go there"
         if subject.kind is Kind.ENDPOINT:

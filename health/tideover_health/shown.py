@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from tideover_core.ramp import Outcome, Stage
+from collections.abc import Mapping
+
+from tideover_core.policy import Failback
+from tideover_core.ramp import NEXT, Move, Outcome, Stage
 
 from .port import Port
 from .standing import Standing
 from .verdict import State, Verdict
 
-_WAITS = {
-    Outcome.BLIND: "nobody is heard, so it stays as it is",
-    Outcome.UNCLEAR: "what is seen is not clear, so it stays at this step",
-    Outcome.FAILING: "an active check fails, so it stays as it is",
+# why a hold begins anew, or a step does not go on
+_WAITS: Mapping[Outcome, str] = {
+    Outcome.BAD: "calls still fail",
+    Outcome.POOR: "calls still fail",
+    Outcome.FAILING: "an active check fails",
+    Outcome.UNCLEAR: "what is seen is not clear, or one voter alone sees errors",
 }
 
 
@@ -19,10 +24,11 @@ def verdict_of(port: Port, standing: Standing, skew_s: float) -> Verdict:
     """The verdict on this subject. `skew_s`: how far the judge's time is ahead of the caller's clock."""
     finding, ramp, failback = standing.finding, standing.ramp, port.places.failback
     votes = finding.votes
-    due_s = standing.due_s(failback)
+    due_s = None if standing.blocked else standing.due_s(failback)
     causes = [standing.cause] if standing.moved and standing.cause else []
     if finding.cause not in causes:
         causes.append(f"{finding.rule}: {finding.cause}")
+    stepping = ramp.stage is Stage.STEPPING
     return Verdict(
         service=port.places.service,
         port=port.places.port,
@@ -37,18 +43,34 @@ def verdict_of(port: Port, standing: Standing, skew_s: float) -> Verdict:
         relapses=ramp.relapses,
         causes=tuple(causes),
         blocked=standing.blocked,
-        next_step=_next_step(standing, failback.steps),
+        next_step=_next_step(standing, failback),
         next_s=None if due_s is None else due_s - skew_s,
+        stage=f"step {ramp.step + 1} of {len(failback.steps)}" if stepping else "",
     )
 
 
-def _next_step(standing: Standing, steps: tuple[float, ...]) -> str:
-    ramp = standing.ramp
+def _next_step(standing: Standing, failback: Failback) -> str:
+    """What comes next if what is seen stays so, without when."""
+    ramp, steps, outcome = standing.ramp, failback.steps, standing.outcome
     if not standing.moved:
         return "emptied if it stays so" if standing.state is State.SUSPECT and not standing.blocked else ""
-    if standing.outcome in _WAITS:
-        return _WAITS[standing.outcome]
-    if ramp.stage is Stage.HOLDING:
-        return f"after the hold-down of {ramp.hold_s:g} s: {steps[0] if steps else 100:g} % of its share"
-    following = steps[ramp.step + 1] if ramp.step + 1 < len(steps) else 100.0
-    return f"if it stays well: {following:g} % of its share"
+    if standing.blocked:
+        return ""  # and says why
+    holding = ramp.stage is Stage.HOLDING
+    number = 0 if holding else ramp.step + 1
+    share = f"{steps[number] if number < len(steps) else 100:g} % of its share"
+    hold = f"the hold-down of {ramp.hold_s:g} s"
+    match NEXT[ramp.stage, outcome]:
+        case Move.ON_BLINDLY:
+            return (
+                f"nobody is heard, so it stays as it is; if that lasts it goes on at half the pace: {share}"
+            )
+        case Move.AGAIN:
+            return f"{_WAITS[outcome]}: when that is over {hold} begins, then {share}"
+        case Move.STAY:
+            return f"{_WAITS[outcome]}, so it stays at this step"
+        case Move.ON_SOON:
+            return f"seen well, so after half of {hold}: {share}"
+        case Move.ON_LATE:
+            return f"without calls, after twice the time of a step: {share}"
+    return f"after {hold}: {share}" if holding else f"if it stays well: {share}"

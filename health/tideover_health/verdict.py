@@ -62,6 +62,7 @@ class Verdict:
     blocked: str = ""  # why nothing is done: a Freeze, the budget, too few voters
     next_step: str = ""
     next_s: float | None = None  # when, if what is seen stays so
+    stage: str = ""  # "step 2 of 4" of its way back
 
 
 @dataclass(frozen=True, slots=True)

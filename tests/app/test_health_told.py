@@ -15,10 +15,14 @@ from tideover_app.cli import tables, tables_explain
 from tideover_app.cli.output import document
 from tideover_app.health_metrics import HealthMetrics
 from tideover_app.health_news import Told, news
-from tideover_app.health_view import HealthView, Pace
+from tideover_app.health_view import HealthView, Looking, Pace
 from tideover_app.replica import Kind
 from tideover_core.model import Locality
+from tideover_core.names import Target
 from tideover_core.steering import Admission, PortSteering, Site
+from tideover_health.active.prober_run import ProberStatus
+from tideover_health.hds_server import HdsStatus
+from tideover_health.metrics_server import MetricsStatus
 from tideover_health.verdict import Alarm, Silence, State, Subject, Verdict
 from tideover_health.verdict import Kind as Judged
 from tideover_proto.admin.v1 import admin_pb2 as pb
@@ -27,17 +31,25 @@ from tideover_proto.admin.v1 import admin_pb2_grpc
 PARIS = Site("paris", Locality("eu-west", "eu-west-a"))
 WORDS = (
     "port 9080 at eu-west/eu-west-a/ in paris: "
-    "down, is given 0 % of its share; 90 % of calls fail, 4 of 4 voters"
+    "down, is given 0 % of its share for 12 s; 90 % of calls fail, 4 of 4 voters"
 )
-PACE = Pace(1.0, 2.2, 4, 3, {"sidecar-1": SNAPSHOT_AT_S})
+PACE = Pace(1.0, 2.2, 4, 3, last_report_s={"sidecar-1": SNAPSHOT_AT_S})
+NOW_S = SNAPSHOT_AT_S + 12
 ALARM = Alarm(RATINGS, 9080, "all places look sick: nothing is moved", SNAPSHOT_AT_S)
 VIEW = HealthView(
+    at_s=NOW_S,
     enabled=True,
     verdicts=(verdict(),),
     alarms=(ALARM,),
     heard=Silence(7, SNAPSHOT_AT_S, None, {"of no service": 2}),
     pace=PACE,
-    checks_per_second=12.0,
+    looking=Looking(
+        ProberStatus(6, 24.0, 12.0, 2.0, unasked={"HTTP checks of HTTP/2 ports are made by Envoys only": 3}),
+        HdsStatus(4, 3, 9, 1.0, 17),
+        MetricsStatus(5, 0.1, 40, 2, {"consecutive_gateway_failure": 2}),
+    ),
+    ejections={("judge", "site", "calls"): 3, ("envoy", "endpoint", "consecutive_gateway_failure"): 2},
+    shortfalls={Target(RATINGS, 9080): 20.0},
 )
 SPENT = "the budget is spent: 1 of 2 places are emptied, at most 1 may be"
 S, D, H, R = State.SUSPECT, State.DOWN, State.HOLDING, State.RAMPING
@@ -60,7 +72,7 @@ S, D, H, R = State.SUSPECT, State.DOWN, State.HOLDING, State.RAMPING
         (verdict(R, 50), None, Kind.SERVICE_RECOVERED),
         (verdict(D), None, Kind.SERVICE_RECOVERED),
         (verdict(S, 100), None, None),
-        (verdict(S, 100), verdict(S, 100, blocked="frozen by TrafficOrder a/b"), Kind.FROZEN),
+        (verdict(S, 100), verdict(S, 100, blocked="TrafficOrder a/b freezes cluster/paris"), Kind.FROZEN),
         (None, verdict(R, 25, blocked="TrafficOrder a/b"), Kind.FROZEN),
         (
             verdict(S, 100, blocked="the budget is spent"),
@@ -73,25 +85,25 @@ S, D, H, R = State.SUSPECT, State.DOWN, State.HOLDING, State.RAMPING
     ],
 )
 def test_which_change_is_which_event(before: Verdict | None, now: Verdict | None, told: Kind | None) -> None:
-    known, _ = news(Told(), [before] if before else [], [])
-    _, lines = news(known, [now] if now else [], [])
+    known, _ = news(Told(), [before] if before else [], [], NOW_S)
+    _, lines = news(known, [now] if now else [], [], NOW_S)
     assert [line[0] for line in lines] == ([told] if told else [])
 
 
 def test_alarms_begin_and_end_and_lines_name_the_service() -> None:
-    known, lines = news(Told(), [verdict()], [ALARM])
+    known, lines = news(Told(), [verdict()], [ALARM], NOW_S)
     assert lines == [
         (Kind.SERVICE_UNHEALTHY, "Service bookinfo/ratings", WORDS),
         (Kind.FROZEN, "Service bookinfo/ratings", f"port 9080: {ALARM.message}"),
     ]
-    assert news(known, [verdict()], [ALARM])[1] == []
-    assert [line[0] for line in news(known, [verdict()], [])[1]] == [Kind.NO_LONGER_FROZEN]
+    assert news(known, [verdict()], [ALARM], NOW_S)[1] == []
+    assert [line[0] for line in news(known, [verdict()], [], NOW_S)[1]] == [Kind.NO_LONGER_FROZEN]
 
 
 def test_an_endpoint_and_a_path_are_named() -> None:
     endpoint = verdict(subject=Subject(Judged.ENDPOINT, PARIS, endpoint=("default", "fd00::1", 80)))
     path = verdict(subject=Subject(Judged.PAIR, PARIS, Locality("eu-north", "eu-north-a")))
-    said = [line[2].partition(": ")[0] for line in news(Told(), [endpoint, path], [])[1]]
+    said = [line[2].partition(": ")[0] for line in news(Told(), [endpoint, path], [], NOW_S)[1]]
     assert sorted(said) == [
         "port 9080, calls from eu-north/eu-north-a/ to eu-west/eu-west-a/ in paris",
         "port 9080, endpoint [fd00::1]:80 at eu-west/eu-west-a/ in paris",
@@ -115,7 +127,7 @@ async def test_status_explain_and_clients_say_the_same() -> None:
     assert [one.text for one in status.verdicts] == [WORDS]
     assert status.verdicts[0].state == "down"
     assert not status.verdicts[0].HasField("error_percent")
-    assert list(explanation.remarks) == [WORDS, f"port 9080: {ALARM.message}"]
+    assert list(explanation.remarks) == [WORDS, f"port 9080 for 12 s: {ALARM.message}"]
     assert clients.clients[0].last_report.seconds == SNAPSHOT_AT_S
     health = status.health
     assert (health.detection_seconds, health.proven_reporters, health.unproven_reporters) == (2.2, 4, 3)
@@ -132,7 +144,16 @@ async def test_status_explain_and_clients_say_the_same() -> None:
     assert shown.count(WORDS) == 2
     assert "ALARM  bookinfo/ratings:9080  all places look sick" in shown
     assert "4 proven reporters and 3 unproven, which share one vote, every 1 s" in shown
-    assert "judged within 2.2 s; 12 checks a second" in shown
+    assert "judged within 2.2 s" in shown
+    assert "this replica checks 6 endpoints, 12 times a second; 24 are asked for: all are 2 times" in shown
+    assert "3 endpoints are not checked by this replica: HTTP checks of HTTP/2 ports" in shown
+    assert "3 of 4 Envoys that offer it check 9 endpoints" in shown
+    assert "5 Envoys send statistics; 2 messages were too many to be read" in shown
+    assert "not counted since the start: 2 of no service" in shown
+    assert [(one.source, one.kind, one.count) for one in health.ejections] == [
+        ("envoy", "endpoint", 2),
+        ("judge", "site", 3),
+    ]
     assert "3 s ago" in shown
 
 
@@ -157,6 +178,11 @@ def test_metrics_say_shares_states_and_silence() -> None:
     assert 'tideover_reporters{identity="proven"} 4.0' in text
     assert 'tideover_reports_dropped_total{reason="of no service"} 2.0' in text
     assert "tideover_health_alarms 1.0" in text
+    assert 'tideover_ejections_total{cause="calls",kind="site",source="judge"} 3.0' in text
+    assert (
+        'tideover_capacity_shortfall_requests_per_second{port="9080",service="bookinfo/ratings"} 20.0' in text
+    )
+    assert "tideover_checks_stretch 2.0" in text
     assert (
         'tideover_traffic_percent{locality="eu-north/eu-north-a/",port="9080",priority="1",'
         'service="bookinfo/ratings"}'

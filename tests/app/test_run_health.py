@@ -58,9 +58,7 @@ class Scripted(Judge):
         if not self.down:
             return ()
         cause = ("calls fail",)
-        return [
-            Verdict(RATINGS, 9080, Subject(Kind.SITE, PARIS), State.DOWN, 0, 5.0, causes=cause, next_s=9.0)
-        ]
+        return [Verdict(RATINGS, 9080, Subject(Kind.SITE, PARIS), State.DOWN, 0, now_s, causes=cause)]
 
     def saved(self) -> dict[str, Any]:
         return {"version": 1, "down": self.down}

@@ -185,7 +185,7 @@ def test_a_freeze_keeps_what_it_holds_as_it_is() -> None:
     assert fleet.changes == []
     found = fleet.verdict(of_site("paris"))
     assert found is not None
-    assert found.blocked == "frozen by TrafficOrder t/stop"
+    assert found.blocked == "TrafficOrder t/stop freezes cluster/paris"
     fleet.become(orders=())
     fleet.run(3)
     assert fleet.percent("paris") == 0

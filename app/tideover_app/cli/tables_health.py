@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from rich.console import RenderableType
@@ -12,6 +13,16 @@ from .tables_rows import rows
 
 _STATES = {"suspect": "yellow", "down": "red", "holding": "red", "ramping": "yellow"}
 MOST_LINES = 40  # JSON has them all
+_DROPPED = {
+    "name": "of services that are not known",
+    "locality": "of places where the service is not",
+    "address": "of endpoints that are not known",
+    "numbers": "with numbers that cannot be",
+    "interval": "with an interval that cannot be",
+    "rows": "beyond 20,000 of one report",
+    "destinations": "of too many destinations",
+    "reporters": "of too many or unknown reporters",
+}
 
 
 def health(answer: Document, *, fold: bool = False) -> list[RenderableType]:
@@ -19,7 +30,7 @@ def health(answer: Document, *, fold: bool = False) -> list[RenderableType]:
     about: Document = answer.get("health") or {}
     parts: list[RenderableType] = [
         Text(f"ALARM  {one['service']}:{one['port']}  {one['message']}", style="bold red")
-        for one in about.get("alarms", [])
+        for one in about.get("alarms", [])[:MOST_LINES]
     ]
     judged = answer.get("verdicts", [])
     if judged:
@@ -42,6 +53,7 @@ def health(answer: Document, *, fold: bool = False) -> list[RenderableType]:
         if len(judged) > MOST_LINES:
             parts.append(Text(f"and {len(judged) - MOST_LINES} more; -o json lists them", style="dim"))
     parts.append(Text(_seen(about), style="dim"))
+    parts += [Text(line, style="dim") for line in (*_checked(about), *_refused(about))]
     return parts
 
 
@@ -50,15 +62,50 @@ def _seen(about: Document) -> str:
     if not about.get("enabled"):
         return "health is not judged (health.enabled: false)"
     proven, unproven = about["provenReporters"], about["unprovenReporters"]
-    checks = about["checksPerSecond"]
-    made = f"; {checks:g} checks a second" if checks else ""
     if not proven and not unproven:
-        return f"nobody reports calls{made}"
+        return "nobody reports calls"
     shared = f" and {unproven} unproven, which share one vote" if unproven else ""
+    closely = about["reportersByEndpoint"]
+    doubted = f"; {closely} of them by endpoint, for services in doubt" if closely else ""
     return (
         f"{proven} proven reporters{shared}, every {about['reportIntervalSeconds']:g} s: "
-        f"what they see is judged within {about['detectionSeconds']:.2g} s{made}"
+        f"what they see is judged within {about['detectionSeconds']:.3g} s{doubted}"
     )
+
+
+def _checked(about: Document) -> Iterator[str]:
+    """Who else looks at endpoints, where anybody does, and what is not looked at as asked."""
+    own, envoys, told = (about.get(name) or {} for name in ("activeChecks", "envoyChecks", "envoyMetrics"))
+    if own.get("endpoints"):
+        text = (
+            f"this replica checks {own['endpoints']} endpoints, {about['checksPerSecond']:g} times a second"
+        )
+        if own["stretch"] > 1:
+            text += (
+                f"; {own['wantedPerSecond']:.4g} are asked for: all are {own['stretch']:.3g} times rarer "
+                "(health.activeChecks.perSecond)"
+            )
+        if own["notLooked"]:
+            text += f"; {own['notLooked']} checks said nothing, as the trouble was ours"
+        yield text
+    for reason, count in sorted(own.get("unasked", {}).items()):
+        yield f"{count} endpoints are not checked by this replica: {reason}"
+    if envoys.get("checkers"):
+        yield (
+            f"{envoys['working']} of {envoys['checkers']} Envoys that offer it check {envoys['endpoints']} "
+            f"endpoints, and say so every {envoys['reportEverySeconds']:g} s"
+        )
+    if told.get("streams"):
+        lost = f"; {told['dropped']} messages were too many to be read" if int(told["dropped"]) else ""
+        yield f"{told['streams']} Envoys send statistics{lost}"
+
+
+def _refused(about: Document) -> Iterator[str]:
+    """What was reported and does not count."""
+    dropped = {reason: int(count) for reason, count in about.get("dropped", {}).items()}
+    if dropped:
+        said = ", ".join(f"{count} {_DROPPED.get(why, why)}" for why, count in sorted(dropped.items()))
+        yield f"reported, but not counted since the start: {said}"
 
 
 def reported(client: Document, now_s: float) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -25,6 +26,13 @@ _GAUGES = {
     "outlier_detection.ejections_active": "ejected",
 }
 _LATENCY = ".upstream_rq_time"
+_EJECTIONS = "outlier_detection.ejections_enforced_"
+CAUSES = frozenset(  # of ejections, as Envoy names them
+    {
+        "consecutive_5xx", "consecutive_gateway_failure", "consecutive_local_origin_failure", "success_rate",
+        "failure_percentage", "local_origin_success_rate", "local_origin_failure_percentage",
+    }
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -35,6 +43,7 @@ class Cluster:
     healthy: int = -1
     ejected: int = 0
     latency_ms: dict[str, float] = field(default_factory=dict)
+    ejections: dict[str, int] = field(default_factory=dict)  # since the Envoy started, by cause
 
     @property
     def known(self) -> bool:
@@ -73,6 +82,27 @@ def clusters(raw: bytes, zone: str) -> dict[str, Cluster]:
     return {name: cluster for name, cluster in found.items() if cluster.known}
 
 
+class Counts:
+    """Counters of one Envoy, from message to message: only what was seen to grow counts."""
+
+    def __init__(self) -> None:
+        self._before: dict[tuple[str, str], int] | None = None  # None: nothing was said yet
+
+    def grown(self, found: Mapping[str, Cluster]) -> Counter[str]:
+        """How many ejections are new, by cause; of one cluster never more than it has endpoints."""
+        grown: Counter[str] = Counter()
+        before = self._before
+        now = {} if before is None else before
+        for name, cluster in found.items():
+            for cause, count in cluster.ejections.items():
+                # Envoy sends a counter from its first count on
+                known = count if before is None else now.get((name, cause), 0)
+                grown[cause] += max(0, min(count - known, cluster.total))
+                now[name, cause] = count
+        self._before = now
+        return grown
+
+
 def _wire_name(said: str) -> str:
     """Envoy writes `_` for `:` in names of statistics; names of services have no `_`."""
     name, mark, subset = said.partition("#")
@@ -87,6 +117,12 @@ def _take(cluster: Cluster, statistic: str, metrics: Iterable[Any], zone: str) -
             value = metric.gauge.value
             # NaN and what no cluster has is as good as nothing said
             setattr(cluster, gauge, int(value) if 0 <= value < 1e9 else -1)
+        return
+    if statistic.startswith(_EJECTIONS):
+        cause = statistic.removeprefix(_EJECTIONS)
+        for metric in islice(metrics, 1 if cause in CAUSES else 0):
+            value = metric.counter.value
+            cluster.ejections[cause] = int(value) if 0 <= value < 1e15 else 0
         return
     prefix = f"zone.{zone}."
     # a zone may have dots in its name: the client's own is known, what is left is the destination's

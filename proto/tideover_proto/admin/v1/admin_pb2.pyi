@@ -224,7 +224,7 @@ class Status(_message.Message):
     def __init__(self, replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., clusters: _Optional[_Iterable[_Union[Cluster, _Mapping]]] = ..., failing_over: _Optional[_Iterable[_Union[FailingOver, _Mapping]]] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., services: _Optional[_Union[ServiceCounts, _Mapping]] = ..., clients: _Optional[_Union[ClientCounts, _Mapping]] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., health: _Optional[_Union[Health, _Mapping]] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("service", "port", "kind", "cluster", "locality", "source", "address", "state", "percent", "since", "error_percent", "voters_for", "voters_against", "relapses", "causes", "blocked", "next_step", "next", "text")
+    __slots__ = ("service", "port", "kind", "cluster", "locality", "source", "address", "state", "percent", "since", "error_percent", "voters_for", "voters_against", "relapses", "causes", "blocked", "next_step", "next", "text", "voters_by_error_rate", "stage")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     PORT_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -244,6 +244,8 @@ class Verdict(_message.Message):
     NEXT_STEP_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    VOTERS_BY_ERROR_RATE_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
     service: str
     port: int
     kind: str
@@ -263,10 +265,12 @@ class Verdict(_message.Message):
     next_step: str
     next: _timestamp_pb2.Timestamp
     text: str
-    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., kind: _Optional[str] = ..., cluster: _Optional[str] = ..., locality: _Optional[str] = ..., source: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[str] = ..., percent: _Optional[float] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_percent: _Optional[float] = ..., voters_for: _Optional[int] = ..., voters_against: _Optional[int] = ..., relapses: _Optional[int] = ..., causes: _Optional[_Iterable[str]] = ..., blocked: _Optional[str] = ..., next_step: _Optional[str] = ..., next: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., text: _Optional[str] = ...) -> None: ...
+    voters_by_error_rate: _containers.RepeatedScalarFieldContainer[int]
+    stage: str
+    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., kind: _Optional[str] = ..., cluster: _Optional[str] = ..., locality: _Optional[str] = ..., source: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[str] = ..., percent: _Optional[float] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_percent: _Optional[float] = ..., voters_for: _Optional[int] = ..., voters_against: _Optional[int] = ..., relapses: _Optional[int] = ..., causes: _Optional[_Iterable[str]] = ..., blocked: _Optional[str] = ..., next_step: _Optional[str] = ..., next: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., text: _Optional[str] = ..., voters_by_error_rate: _Optional[_Iterable[int]] = ..., stage: _Optional[str] = ...) -> None: ...
 
 class Health(_message.Message):
-    __slots__ = ("enabled", "report_interval_seconds", "detection_seconds", "proven_reporters", "unproven_reporters", "checks_per_second", "last_report", "last_check", "alarms", "dropped")
+    __slots__ = ("enabled", "report_interval_seconds", "detection_seconds", "proven_reporters", "unproven_reporters", "checks_per_second", "last_report", "last_check", "alarms", "dropped", "reporters_by_endpoint", "reports_per_second", "active_checks", "envoy_checks", "envoy_metrics", "ejections")
     class DroppedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -284,6 +288,12 @@ class Health(_message.Message):
     LAST_CHECK_FIELD_NUMBER: _ClassVar[int]
     ALARMS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
+    REPORTERS_BY_ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_CHECKS_FIELD_NUMBER: _ClassVar[int]
+    ENVOY_CHECKS_FIELD_NUMBER: _ClassVar[int]
+    ENVOY_METRICS_FIELD_NUMBER: _ClassVar[int]
+    EJECTIONS_FIELD_NUMBER: _ClassVar[int]
     enabled: bool
     report_interval_seconds: float
     detection_seconds: float
@@ -294,7 +304,78 @@ class Health(_message.Message):
     last_check: _timestamp_pb2.Timestamp
     alarms: _containers.RepeatedCompositeFieldContainer[Alarm]
     dropped: _containers.ScalarMap[str, int]
-    def __init__(self, enabled: _Optional[bool] = ..., report_interval_seconds: _Optional[float] = ..., detection_seconds: _Optional[float] = ..., proven_reporters: _Optional[int] = ..., unproven_reporters: _Optional[int] = ..., checks_per_second: _Optional[float] = ..., last_report: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_check: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., alarms: _Optional[_Iterable[_Union[Alarm, _Mapping]]] = ..., dropped: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    reporters_by_endpoint: int
+    reports_per_second: float
+    active_checks: ActiveChecks
+    envoy_checks: EnvoyChecks
+    envoy_metrics: EnvoyMetrics
+    ejections: _containers.RepeatedCompositeFieldContainer[Ejections]
+    def __init__(self, enabled: _Optional[bool] = ..., report_interval_seconds: _Optional[float] = ..., detection_seconds: _Optional[float] = ..., proven_reporters: _Optional[int] = ..., unproven_reporters: _Optional[int] = ..., checks_per_second: _Optional[float] = ..., last_report: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_check: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., alarms: _Optional[_Iterable[_Union[Alarm, _Mapping]]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., reporters_by_endpoint: _Optional[int] = ..., reports_per_second: _Optional[float] = ..., active_checks: _Optional[_Union[ActiveChecks, _Mapping]] = ..., envoy_checks: _Optional[_Union[EnvoyChecks, _Mapping]] = ..., envoy_metrics: _Optional[_Union[EnvoyMetrics, _Mapping]] = ..., ejections: _Optional[_Iterable[_Union[Ejections, _Mapping]]] = ...) -> None: ...
+
+class ActiveChecks(_message.Message):
+    __slots__ = ("endpoints", "wanted_per_second", "most_per_second", "stretch", "passed", "failed", "not_looked", "unasked")
+    class UnaskedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    WANTED_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    MOST_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    STRETCH_FIELD_NUMBER: _ClassVar[int]
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    NOT_LOOKED_FIELD_NUMBER: _ClassVar[int]
+    UNASKED_FIELD_NUMBER: _ClassVar[int]
+    endpoints: int
+    wanted_per_second: float
+    most_per_second: float
+    stretch: float
+    passed: int
+    failed: int
+    not_looked: int
+    unasked: _containers.ScalarMap[str, int]
+    def __init__(self, endpoints: _Optional[int] = ..., wanted_per_second: _Optional[float] = ..., most_per_second: _Optional[float] = ..., stretch: _Optional[float] = ..., passed: _Optional[int] = ..., failed: _Optional[int] = ..., not_looked: _Optional[int] = ..., unasked: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class EnvoyChecks(_message.Message):
+    __slots__ = ("checkers", "working", "endpoints", "report_every_seconds", "results")
+    CHECKERS_FIELD_NUMBER: _ClassVar[int]
+    WORKING_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    REPORT_EVERY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    checkers: int
+    working: int
+    endpoints: int
+    report_every_seconds: float
+    results: int
+    def __init__(self, checkers: _Optional[int] = ..., working: _Optional[int] = ..., endpoints: _Optional[int] = ..., report_every_seconds: _Optional[float] = ..., results: _Optional[int] = ...) -> None: ...
+
+class EnvoyMetrics(_message.Message):
+    __slots__ = ("streams", "read_every_seconds", "read", "dropped")
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    READ_EVERY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    READ_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    streams: int
+    read_every_seconds: float
+    read: int
+    dropped: int
+    def __init__(self, streams: _Optional[int] = ..., read_every_seconds: _Optional[float] = ..., read: _Optional[int] = ..., dropped: _Optional[int] = ...) -> None: ...
+
+class Ejections(_message.Message):
+    __slots__ = ("source", "kind", "cause", "count")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    kind: str
+    cause: str
+    count: int
+    def __init__(self, source: _Optional[str] = ..., kind: _Optional[str] = ..., cause: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class Alarm(_message.Message):
     __slots__ = ("service", "port", "message", "since")

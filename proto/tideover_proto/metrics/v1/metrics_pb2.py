@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tideover_proto/metrics/v1/metrics.proto\x12\x13tideover.metrics.v1\"x\n\rStreamMetrics\x12\x33\n\nidentifier\x18\x01 \x01(\x0b\x32\x1f.tideover.metrics.v1.Identifier\x12\x32\n\renvoy_metrics\x18\x02 \x03(\x0b\x32\x1b.tideover.metrics.v1.Family\"\x1a\n\nIdentifier\x12\x0c\n\x04node\x18\x01 \x01(\x0c\"C\n\x06\x46\x61mily\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x06metric\x18\x04 \x03(\x0b\x32\x1b.tideover.metrics.v1.Metric\"b\n\x06Metric\x12)\n\x05gauge\x18\x02 \x01(\x0b\x32\x1a.tideover.metrics.v1.Gauge\x12-\n\x07summary\x18\x04 \x01(\x0b\x32\x1c.tideover.metrics.v1.Summary\"\x16\n\x05Gauge\x12\r\n\x05value\x18\x01 \x01(\x01\"P\n\x07Summary\x12\x14\n\x0csample_count\x18\x01 \x01(\x04\x12/\n\x08quantile\x18\x03 \x03(\x0b\x32\x1d.tideover.metrics.v1.Quantile\"+\n\x08Quantile\x12\x10\n\x08quantile\x18\x01 \x01(\x01\x12\r\n\x05value\x18\x02 \x01(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tideover_proto/metrics/v1/metrics.proto\x12\x13tideover.metrics.v1\"x\n\rStreamMetrics\x12\x33\n\nidentifier\x18\x01 \x01(\x0b\x32\x1f.tideover.metrics.v1.Identifier\x12\x32\n\renvoy_metrics\x18\x02 \x03(\x0b\x32\x1b.tideover.metrics.v1.Family\"\x1a\n\nIdentifier\x12\x0c\n\x04node\x18\x01 \x01(\x0c\"C\n\x06\x46\x61mily\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x06metric\x18\x04 \x03(\x0b\x32\x1b.tideover.metrics.v1.Metric\"\x91\x01\n\x06Metric\x12)\n\x05gauge\x18\x02 \x01(\x0b\x32\x1a.tideover.metrics.v1.Gauge\x12-\n\x07\x63ounter\x18\x03 \x01(\x0b\x32\x1c.tideover.metrics.v1.Counter\x12-\n\x07summary\x18\x04 \x01(\x0b\x32\x1c.tideover.metrics.v1.Summary\"\x18\n\x07\x43ounter\x12\r\n\x05value\x18\x01 \x01(\x01\"\x16\n\x05Gauge\x12\r\n\x05value\x18\x01 \x01(\x01\"P\n\x07Summary\x12\x14\n\x0csample_count\x18\x01 \x01(\x04\x12/\n\x08quantile\x18\x03 \x03(\x0b\x32\x1d.tideover.metrics.v1.Quantile\"+\n\x08Quantile\x12\x10\n\x08quantile\x18\x01 \x01(\x01\x12\r\n\x05value\x18\x02 \x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,12 +37,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IDENTIFIER']._serialized_end=212
   _globals['_FAMILY']._serialized_start=214
   _globals['_FAMILY']._serialized_end=281
-  _globals['_METRIC']._serialized_start=283
-  _globals['_METRIC']._serialized_end=381
-  _globals['_GAUGE']._serialized_start=383
-  _globals['_GAUGE']._serialized_end=405
-  _globals['_SUMMARY']._serialized_start=407
-  _globals['_SUMMARY']._serialized_end=487
-  _globals['_QUANTILE']._serialized_start=489
-  _globals['_QUANTILE']._serialized_end=532
+  _globals['_METRIC']._serialized_start=284
+  _globals['_METRIC']._serialized_end=429
+  _globals['_COUNTER']._serialized_start=431
+  _globals['_COUNTER']._serialized_end=455
+  _globals['_GAUGE']._serialized_start=457
+  _globals['_GAUGE']._serialized_end=479
+  _globals['_SUMMARY']._serialized_start=481
+  _globals['_SUMMARY']._serialized_end=561
+  _globals['_QUANTILE']._serialized_start=563
+  _globals['_QUANTILE']._serialized_end=606
 # @@protoc_insertion_point(module_scope)

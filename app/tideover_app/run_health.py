@@ -67,6 +67,10 @@ class HealthKeeper:
         self._saved = b""
         self._unsaved = asyncio.Event()
 
+    def configure(self, *, learn_capacity: bool) -> None:
+        """Whether the highest load seen is taken as capacity, from now on."""
+        self._allotment.configure(learn=learn_capacity)
+
     def take(self, signal: Signal) -> None:
         """Somebody saw something."""
         self._guarded("what is open", lambda: self.also(signal), None)

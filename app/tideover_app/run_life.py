@@ -267,7 +267,9 @@ class Life:
         self.replica.note("configuration", waiting)
         self.world.configure(self.config)
         self.registrations.configure(self.config)
-        self.servers.identities.configure(self.config)
+        self.servers.configure(self.config)
+        if self.health is not None:
+            self.health.configure(learn_capacity=self.config.health.learn_capacity)
         message = f"{reason}: {'; '.join(said) or 'nothing changed'}"
         self.replica.journal.add(Kind.CONFIGURATION_APPLIED, "Configuration", message)
 

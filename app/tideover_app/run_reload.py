@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,14 +11,17 @@ from tideover_core.model import Problem
 
 from . import config as configuration
 from .config import Config, ConfigError
+from .config_shape import Strict
 
 LOOK_EVERY_MS = 50
 UNTOLD_MS = 2_000  # looked at so often without being told: some file systems tell nothing
 STILL_S = 0.1  # a part of a file is often valid YAML, and lacks a cluster
 STAYS = "the configuration before stays in use"
-# besides clusters and policies, which `Sources` and `PolicyWatch` exchange
-_MERGED = ("sameness",)
-_LIVE = ("clusters", "policies", "admins", *_MERGED)
+# besides clusters and policies, which `Sources` and `PolicyWatch` exchange and tell of
+_TOLD = ("sameness", "admins", "health")
+_LIVE = ("clusters", "policies", *_TOLD)
+# within what applies live: these keys do not
+_FIXED: Mapping[str, tuple[str, ...]] = {"health": ("enabled",)}
 
 
 def load(path: Path) -> Config:
@@ -89,26 +92,48 @@ def _digest(path: Path) -> bytes:
 
 def applied(old: Config, new: Config) -> Config:
     """What is in use after a reload: the old, with what can be applied live from the new."""
-    return old.model_copy(update={name: getattr(new, name) for name in _LIVE})
+    live: dict[str, object] = {name: getattr(new, name) for name in _LIVE}
+    for name, fixed in _FIXED.items():
+        before = {key: getattr(getattr(old, name), key) for key in fixed}
+        live[name] = getattr(new, name).model_copy(update=before)
+    return old.model_copy(update=live)
 
 
 def changed_live(old: Config, new: Config) -> list[str]:
-    """What changed that only the merge reads, in words."""
-    return [f"{_written(name)} changed" for name in _MERGED if getattr(old, name) != getattr(new, name)]
+    """What changed and applies from now on, in words, besides clusters and policies."""
+    return [
+        f"{key} changed"
+        for name in _TOLD
+        for key, fixed in _differing(getattr(old, name), getattr(new, name), _written(Config, name))
+        if not fixed
+    ]
 
 
 def needs_restart(old: Config, new: Config) -> list[Problem]:
     """Keys that differ and cannot be applied live."""
-    return [
-        Problem(
-            "Configuration",
-            f"{_written(name)} needs a restart",
-            "the value before stays in use",
-            str(old.path),
-        )
+    waiting = [
+        _written(Config, name)
         for name in type(new).model_fields
         if name not in _LIVE and getattr(old, name) != getattr(new, name)
     ]
+    for name in _FIXED:
+        found = _differing(getattr(old, name), getattr(new, name), _written(Config, name))
+        waiting += [key for key, fixed in found if fixed]
+    return [
+        Problem("Configuration", f"{key} needs a restart", "the value before stays in use", str(old.path))
+        for key in waiting
+    ]
+
+
+def _differing(old: object, new: object, key: str) -> Iterator[tuple[str, bool]]:
+    """The keys that differ, as users write them, and whether they need a restart."""
+    if isinstance(old, Strict) and isinstance(new, Strict):
+        for name in type(new).model_fields:
+            inner = f"{key}.{_written(type(new), name)}"
+            for found, fixed in _differing(getattr(old, name), getattr(new, name), inner):
+                yield found, fixed or name in _FIXED.get(key, ())
+    elif old != new:
+        yield key, False
 
 
 def refused(error: ConfigError) -> list[Problem]:
@@ -116,6 +141,6 @@ def refused(error: ConfigError) -> list[Problem]:
     return [Problem("Configuration", flaw.said, STAYS, flaw.where) for flaw in error.flaws]
 
 
-def _written(name: str) -> str:
+def _written(model: type[Strict], name: str) -> str:
     """The key as users write it."""
-    return Config.model_fields[name].alias or name
+    return model.model_fields[name].alias or name

@@ -59,6 +59,12 @@ class Reporting:
         health.judged, health.pace = self._aim, lambda: self._shown
         health.looking = self._looking
 
+    def configure(self, config: Config) -> None:
+        """Another configuration counts from now on; which clusters there are says what we reach, too."""
+        reports = config.health.load_reports
+        self._reports.configure(reports.interval_s, reports.reports_per_second)
+        self._prober.configure(_options(config))
+
     def handlers(self) -> tuple[Any, ...]:
         """What shares the port of xDS."""
         return (*self._reports.handlers(), *self._metrics.handlers(), *self._hds.handlers())

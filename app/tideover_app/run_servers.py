@@ -60,6 +60,12 @@ class Servers:
         self._http_stop = _nothing
         self.addresses: dict[str, str] = {}
 
+    def configure(self, config: Config) -> None:
+        """What applies while running: who may do what, and how closely is looked."""
+        self.identities.configure(config)
+        if self.reporting is not None:
+            self.reporting.configure(config)
+
     def take(self) -> None:
         """Take all addresses. ListenError when one cannot be had; then call `stop`."""
         config, credentials = self._config, self.tls.server_credentials() if self.tls else None

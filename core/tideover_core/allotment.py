@@ -31,6 +31,10 @@ class Allotment:
         self._limited: dict[ServiceKey, tuple[Service, bool]] = {}
         self._rules: tuple[object, object] = ((), ())
 
+    def configure(self, *, learn: bool) -> None:
+        """Whether to learn, from now on; what was learned is kept, and counts only while that is on."""
+        self._learn = learn
+
     def allot(self, world: World, steering: Mapping[ServiceKey, Steering], loads: Loads) -> None:
         """Plan anew from what is called now: `steering` is what health makes of it. Look about once a second.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import grpc
@@ -104,6 +104,11 @@ class LoadReportsServer:
             now_s = time.monotonic()
             for one in known:
                 one.ask_if_due(now_s)
+
+    def configure(self, interval_s: float, reports_per_second: int) -> None:
+        """Ask for this from now on; each client is told right after its next report."""
+        self._options = replace(self._options, interval_s=interval_s, reports_per_second=reports_per_second)
+        self.touch()
 
     def clusters_taken(self, node_id: str) -> None:
         """This client now has its clusters: what it was asked for before it had them is asked again, once.

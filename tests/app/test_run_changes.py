@@ -79,6 +79,27 @@ async def test_sighup_reads_it_again_and_says_what_needs_a_restart(setup: Setup)
         assert "region needs a restart" in problems
 
 
+async def test_how_closely_is_looked_applies_live_and_a_wrong_value_keeps_the_old_one(setup: Setup) -> None:
+    async with running_tideover(setup) as tideover:
+        looks = {"loadReports": {"interval": "3s"}, "activeChecks": {"perSecond": 7}}
+        setup.settings = {"health": {"enabled": False, "learnCapacity": True, **looks}}
+        setup.write()
+        changed = ("loadReports.interval", "activeChecks.perSecond", "learnCapacity")
+        said = [*(f"health.{key} changed" for key in changed), "health.enabled needs a restart"]
+        await happened(tideover, "ConfigurationApplied", *said)
+
+        async def applied() -> bool:
+            health = (await status(tideover)).health
+            assert health.enabled
+            return (health.report_interval_seconds, health.active_checks.most_per_second) == (3.0, 7.0)
+
+        await until(applied)
+        setup.settings = {"health": {"loadReports": {"interval": "3h"}}}
+        setup.write()
+        await happened(tideover, "ConfigurationRefused", "health.loadReports.interval", "stays in use")
+        assert await applied()
+
+
 async def test_policies_of_another_folder_apply_live(setup: Setup) -> None:
     policies = ClusterFolder(setup.folder / "policies")
     policies.write(

@@ -35,6 +35,17 @@ async def test_a_report_becomes_a_signal_of_its_voter() -> None:
         assert reporter.reported_s_ago < 60
 
 
+async def test_another_interval_is_asked_for_right_after_the_next_report() -> None:
+    async with reporting(two_clusters(), QUICK) as plane, raw_reporters(plane.port) as (one,):
+        await one.send(node="envoy-1")
+        await until(lambda: one.asked == [(0.2, False)])
+        plane.server.configure(0.4, 500)
+        assert plane.server.pace.interval_s == 0.4
+        await asyncio.sleep(0.25)  # not twice within an interval
+        await one.send(stats(RATINGS, place(1)))
+        await until(lambda: one.asked == [(0.2, False), (0.4, False)])
+
+
 async def test_nonsense_is_told_and_the_stream_goes_on() -> None:
     async with reporting(two_clusters()) as plane, raw_reporters(plane.port) as (one,):
         await one.send(node="envoy-1")

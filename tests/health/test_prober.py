@@ -54,6 +54,22 @@ async def probing(*targets: Target, options: ProberOptions = OPTIONS) -> AsyncIt
         await asyncio.wait({running})
 
 
+async def test_another_rate_and_other_networks_apply_while_it_runs() -> None:
+    backend = HttpBackend("one")
+    async with backends(backend):
+        many = [target(f"s{number}", backend.port) for number in range(10)]
+        async with probing(*many) as one:
+            await until(lambda: one.prober.status.passed >= 10)
+            assert one.prober.status.stretch == 1
+            one.prober.configure(replace(OPTIONS, checks_per_second=10))
+            assert (one.prober.status.most_per_s, one.prober.status.stretch) == (10, 2)
+            before, at_s = one.prober.status.passed, time.monotonic()
+            await until(lambda: one.prober.status.passed >= before + 5)
+            assert one.prober.status.passed - before <= 10 * (time.monotonic() - at_s) + 3
+            one.prober.configure(replace(OPTIONS, networks=frozenset({"elsewhere"})))
+            assert one.prober.status.targets == 0
+
+
 def target(name: str, port: int, kind: CheckKind = CheckKind.HTTP, **more: Any) -> Target:
     check = more.pop("check", replace(QUICK, kind=kind, path="/healthz"))
     return Target(f"x/{name}:1", "default", "127.0.0.1", port, check, host=f"{name}.x:1", **more)

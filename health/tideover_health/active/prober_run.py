@@ -72,6 +72,8 @@ class Prober:
 
     def __init__(self, options: ProberOptions) -> None:
         self._options = options
+        self._throttler = _throttler(options)
+        self._wanted: tuple[Target, ...] = ()
         self._courses: dict[Key, _Course] = {}
         self._due: list[tuple[float, int, _Course]] = []
         self._pace = Pace(0, options.checks_per_second)
@@ -90,16 +92,20 @@ class Prober:
             self._running, self._passed, self._failed, self._not_looked, self._unasked,
         )  # fmt: skip
 
+    def configure(self, options: ProberOptions) -> None:
+        """Check by these from now on; `at_once` stays as it was."""
+        if options != self._options:
+            self._options, self._throttler = options, _throttler(options)
+            self._aim(self._wanted)
+
     async def run(self, targets: Latest[tuple[Target, ...]], told: Callable[[Checked], None]) -> None:
         """Check these targets until cancelled; `told` gets each result that counts."""
-        rate = max(1, self._options.checks_per_second // _SLICES_PER_S)
-        throttler = Throttler(rate, rate / self._options.checks_per_second)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(targets), name="targets of checks")
             while True:
                 course = await self._next()
                 await self._slots.acquire()
-                await throttler.acquire()
+                await self._throttler.acquire()
                 if course.over:
                     self._slots.release()
                 else:
@@ -113,6 +119,7 @@ class Prober:
 
     def _aim(self, wanted: tuple[Target, ...]) -> None:
         """These from now on; who stays keeps when it is due, and what is known of it."""
+        self._wanted = wanted
         asked: dict[Key, Target] = {}
         reasons: dict[str, int] = {}
         for target in wanted:
@@ -200,3 +207,8 @@ class Prober:
         except Exception:  # noqa: BLE001 - a mistake of ours: other endpoints are checked all the same
             structlog.get_logger().exception("CheckFailed", object=target.name, address=target.address)
             return Outcome(None, "the check itself failed")
+
+
+def _throttler(options: ProberOptions) -> Throttler:
+    rate = max(1, options.checks_per_second // _SLICES_PER_S)
+    return Throttler(rate, rate / options.checks_per_second)

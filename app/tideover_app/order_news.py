@@ -23,10 +23,17 @@ def news(before: Book, after: Book) -> Iterator[Line]:
     """One line for each order that came, moved on or is gone; and for each object that is refused."""
     for name, entry in after.entries.items():
         was = before.entries.get(name)
-        if was is None:
+        if was is not None and (was.order.action, was.order.target) != (
+            entry.order.action,
+            entry.order.target,
+        ):
+            was = None  # its object is about something else now
+        if was is None and entry.course.stage is not Stage.RETURNING:
             yield Kind.ORDER_PLACED, str(entry.order), described(entry)
         if was is None or was.course.stage is not entry.course.stage:
             yield from _stage(entry)
+        if was is not None:
+            yield from _steps_back(was, entry)
     for name, entry in before.entries.items():
         if name not in after.entries and not entry.over:
             yield Kind.ORDER_OVER, str(entry.order), "its traffic is as it would be without it"
@@ -57,6 +64,16 @@ def _stage(entry: Entry) -> Iterator[Line]:
         Stage.OVER: f"over ({entry.course.why})",
     }[entry.course.stage]
     yield kind, str(entry.order), message
+
+
+def _steps_back(before: Entry, after: Entry) -> Iterator[Line]:
+    """Errors came back with the traffic of some services."""
+    known = dict(before.course.apart)
+    for service, ramp in after.course.apart:
+        if ramp.relapses > known.get(service, before.course.ramp).relapses:
+            said = f"{after.order} has ended, but errors came back with the traffic: "
+            said += f"{ramp.percent:g} % of its share for {ramp.hold_s:g} s"
+            yield Kind.STEP_ABORTED, f"Service {service}", said
 
 
 def _refused(book: Book, name: Name) -> str:

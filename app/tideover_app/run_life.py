@@ -159,7 +159,7 @@ class Life:
             Allotment(learn=self.config.health.learn_capacity),
         )
         health.restore(self.state)
-        health.also = self.orders.take
+        health.also, self.orders.returning = self.orders.take, health.returning
         self.world.steering, self.world.renewed = health.foreseen, health.look
         self.replica.judged = health.view
         self.metrics.registry.register(HealthMetrics(self.replica, time.time))
@@ -188,6 +188,7 @@ class Life:
                 "settling": self.world.settle,
                 "grace": self._end_grace,
                 "orders": self.orders.run,
+                "objects of orders": self.orders.objects.run,
                 "orders in the hub": HubOrders(self.orders, self.replica, lambda: self.config).run,
             }
             if self.health is not None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -17,14 +20,14 @@ from prometheus_client.registry import Collector
 from tideover_core import order_book as books
 from tideover_core import order_course as courses
 from tideover_core import order_rules as rules
-from tideover_core.dry_run import Outlook, outlook
+from tideover_core.dry_run import Askers, Known, Outlook, outlook
 from tideover_core.model import Problem, ServiceKey, Vantage
-from tideover_core.names import Target, parse_wire_name
+from tideover_core.names import parse_wire_name
 from tideover_core.order_book import Book, Entry, Name, Objects
 from tideover_core.order_course import GIVES, Pace, Stage
 from tideover_core.orders import Action, ActiveOrder, TrafficOrder
-from tideover_core.policy import Failback
-from tideover_core.resolve import resolve
+from tideover_core.ramp import Outcome
+from tideover_core.target import Aim
 from tideover_core.world import World, located
 from tideover_health.signals import Signal
 from tideover_wire.resource import TypeUrl
@@ -34,14 +37,23 @@ from .explain import UnknownError, like
 from .order_news import news
 from .order_streams import OpenStreams
 from .ordering import Placed, RefusedError, Shown, Wanted, name_for
+from .run_orders_objects import ObjectChecks
 from .run_replica import RunningReplica
-from .run_world import steady_clock
 from .snapshot import StateFolder
 
 KIND = "orders"  # of the document in `state`
 LOOK_EVERY_S = 5.0  # while something moves; a course counts no longer gaps
+WATCH_EVERY_S = 1.0  # while traffic returns
 SOONEST_S = 0.02
-_MOST_NAMED = 5
+Returning = Callable[[Aim, Callable[[ServiceKey], float]], Mapping[ServiceKey, Outcome]]
+
+
+def order_clock() -> Callable[[], float]:
+    """Unix time as it was at the start, and what has passed since: a sleep of the machine too, while a clock
+    that is set changes nothing."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    began_s = time.time() - time.clock_gettime(clock)
+    return lambda: began_s + time.clock_gettime(clock)
 
 
 class _Kept(msgspec.Struct):
@@ -60,15 +72,20 @@ class OrderKeeper(Collector):
         self.streams = OpenStreams()
         self.hub_wanted = asyncio.Event()  # there may be something to copy or to delete
         self.hub_trouble = ""  # why the hub has not got what it should have
+        self.returning: Returning = lambda aim, watched_s: {}  # what is seen there; nothing: nobody looks
+        self.deciding = asyncio.Lock()  # two that together empty a service must not be looked at side by side
+        self.objects = ObjectChecks(self, replica)
         self._config = config
         self._replica = replica
         self._folder = folder
         self._changed = changed
-        self._now_s = steady_clock()
+        self._now_s = order_clock()
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
         self._saved = b""
         self._paces: dict[TrafficOrder, Pace] = {}
+        self._outcomes: dict[Name, Mapping[ServiceKey, Outcome]] = {}
+        self._watched_s = float("-inf")
 
     def load(self) -> None:
         """Take up what was in force before the restart; blocks."""
@@ -81,6 +98,7 @@ class OrderKeeper(Collector):
             else:
                 self.book = Book({books.name_of(one.order): one for one in kept.orders_v1})
                 self._saved = body
+                problems += _odd(self.book, self._now_s())
         self._replica.note("saved orders", problems)
 
     def in_force(self) -> tuple[ActiveOrder, ...]:
@@ -101,9 +119,9 @@ class OrderKeeper(Collector):
         while True:
             version = world.version
             self._wake.clear()
-            self._look()
+            self.look()
             await self.save()
-            wait_s = books.next_s(self.book, self._pace)
+            wait_s = self._next_s()
             self.streams.about([one.order for one in self.book.entries.values() if not one.over])
             waits = [asyncio.ensure_future(self._wake.wait()), asyncio.ensure_future(world.after(version))]
             try:
@@ -121,13 +139,14 @@ class OrderKeeper(Collector):
 
     async def place(self, wanted: Wanted, author: str) -> Placed:
         """See `OrderDesk`."""
-        placed = await self._looked(wanted, author)
-        if placed.refusal:
-            raise RefusedError(placed.refusal)
-        order = placed.shown.order
-        if sum(not one.over for one in self.book.entries.values()) >= books.MOST:
-            raise RefusedError(f"there are {books.MOST} orders already; undo some")
-        self._become(books.placed(self.book, order, self._now_s()))
+        async with self.deciding:
+            placed = await self._looked(wanted, author)
+            if placed.refusal:
+                raise RefusedError(placed.refusal)
+            order = placed.shown.order
+            if sum(not one.over for one in self.book.entries.values()) >= books.MOST:
+                raise RefusedError(f"there are {books.MOST} orders already; undo some")
+            self._become(books.placed(self.book, order, self._now_s()))
         self._wake.set()
         unsaved = await self.save()
         remarks = [*placed.remarks, *([f"{unsaved}: a restart would forget it"] if unsaved else [])]
@@ -190,15 +209,16 @@ class OrderKeeper(Collector):
 
     async def _looked(self, wanted: Wanted, author: str) -> Placed:
         """The order, what it would do, and why it would be refused. UnknownError."""
-        world, now_s = self._replica.world.value, self._now_s()
+        world, now_s = self.world(), self._now_s()
         name = name_for(wanted, secrets.token_hex(2))
         order = wanted.order(world.root_namespace, name, author, now_s)
         if why := rules.refusal(order, world, now_s):
             raise UnknownError(why)
-        loads = self._replica.health().loads
-        seen = await asyncio.to_thread(outlook, world, order, self._askers(world), loads)
+        health = self._replica.health()
+        known = Known(self.askers(world), health.loads, health.learned)
+        seen = await asyncio.to_thread(outlook, world, order, known)
         shown = self._shown(Entry(order, courses.begun(order, now_s), now_s))
-        return Placed(shown, seen, _refusal(order, seen), tuple(self._remarks(order, seen, world)))
+        return Placed(shown, seen, _refused(order, seen), tuple(self._remarks(order, seen, world)))
 
     def _remarks(self, order: TrafficOrder, seen: Outlook, world: World) -> Iterator[str]:
         if order.action is not Action.FREEZE and not seen.moves:
@@ -213,7 +233,11 @@ class OrderKeeper(Collector):
         active = (*self.in_force(), ActiveOrder(order, order.percent))
         yield from rules.overlaps(active, world).get(books.name_of(order), ())
 
-    def _askers(self, world: World) -> Mapping[tuple[ServiceKey, int], list[Vantage]]:
+    def world(self) -> World:
+        """The newest world, with the orders as they are by now, which it may not have yet."""
+        return replace(self._replica.world.value, orders=self.in_force())
+
+    def askers(self, world: World) -> Askers:
         """Who is subscribed to which service port."""
         found: dict[tuple[ServiceKey, int], dict[str, Vantage]] = {}
         for client in self._replica.clients():
@@ -228,20 +252,40 @@ class OrderKeeper(Collector):
                         found.setdefault((target.service, target.port), {}).setdefault(same, vantage)
         return {name: list(vantages.values()) for name, vantages in found.items()}
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """What time and the hub make of the book by now."""
         now_s, world = self._now_s(), self._replica.world.value
+        self._watch()
         book = books.advanced(self.book, now_s, self._pace)
         objects = self._objects(world)
+        self.objects.keep(objects.orders)
         self._become(
             books.compared(
                 book,
                 objects,
                 now_s,
-                lambda order: rules.refusal(order, world, now_s),
+                lambda order: rules.refusal(order, world, now_s) or self.objects.refusal(order),
                 lambda order: self._pace(order, ending=True),
             )
         )
+
+    def _watch(self) -> None:
+        """See how calls end where traffic returns, now and then."""
+        entries = self.book.entries.items()
+        coming = [(name, one) for name, one in entries if one.course.stage is Stage.RETURNING]
+        if not coming or self._now_s() >= self._watched_s + WATCH_EVERY_S / 2:
+            self._watched_s = self._now_s()
+            self._outcomes = {
+                name: self.returning(one.order.target, partial(courses.watched_s, one.course))
+                for name, one in coming
+            }
+
+    def _next_s(self) -> float | None:
+        """In how long to look again, whatever happens."""
+        stages = {one.course.stage for one in self.book.entries.values()}
+        if Stage.RETURNING in stages or self.objects.waiting:
+            return WATCH_EVERY_S
+        return books.next_s(self.book, self._pace)
 
     def _objects(self, world: World) -> Objects:
         """The orders among the facts: the hub's, or where there is none those of all clusters."""
@@ -273,8 +317,10 @@ class OrderKeeper(Collector):
         known = self._paces.get(order)
         if known is None:
             self._paces = {one: pace for one, pace in self._paces.items() if one in self._orders()}
-            known = self._paces[order] = Pace(slowest(self._replica.world.value, order), self._config.drain_s)
-        return known
+            failback = rules.slowest(self._replica.world.value, order)
+            known = self._paces[order] = Pace(failback, self._config.drain_s)
+        outcomes = self._outcomes.get(books.name_of(order))
+        return replace(known, outcomes=outcomes) if outcomes else known
 
     def _orders(self) -> set[TrafficOrder]:
         return {one.order for one in self.book.entries.values()}
@@ -290,7 +336,7 @@ class OrderKeeper(Collector):
             course.percent,
             entry.placed_at_s,
             kept if entry.here else "hub" if self._config.hub is not None else "manifests",
-            course.why,
+            "; ".join(filter(None, (course.why, courses.held_back(course)))),
             courses.next_s(order, course, self._pace(order)),
             overlaps,
             self.streams.of(order, self._replica.world.value, self._now_s()),
@@ -312,35 +358,19 @@ class OrderKeeper(Collector):
         yield found
 
 
-def slowest(world: World, order: TrafficOrder) -> Failback:
-    """The fail-back that takes longest, of all services that an order is about."""
-    found = Failback()
-    for key, service in world.services.items():
-        if order.target.service in (None, key):
-            for port in service.ports:
-                said = resolve(
-                    world, Target(key, port.number), Vantage(namespace=key.namespace)
-                ).settings.failback
-                if said is not None and (found == Failback() or _length(said) > _length(found)):
-                    found = said
-    return found
-
-
-def _length(failback: Failback) -> float:
-    return failback.step_every_s * len(failback.steps)
-
-
-def _refusal(order: TrafficOrder, seen: Outlook) -> str:
+def _refused(order: TrafficOrder, seen: Outlook) -> str:
     """Why it is too dangerous, and what to do."""
-    if not seen.bereft or order.force_empty:
-        return ""
-    services = list(dict.fromkeys(f"{one.service}:{one.port}" for one in seen.bereft))
-    some = ", ".join(services[:_MOST_NAMED])
-    more = f" and {len(services) - _MOST_NAMED} more" if len(services) > _MOST_NAMED else ""
-    return (
-        f"{len(services)} service ports would have no healthy place for some clients: {some}{more}; "
-        "--dry-run lists them, --force-empty does it all the same"
-    )
+    why = "" if order.force_empty else rules.emptying(seen.bereft)
+    return why and f"{why}; --dry-run lists them, --force-empty does it all the same"
+
+
+def _odd(book: Book, now_s: float) -> Iterator[Problem]:
+    """Orders that last for longer than any may: the clock was set back, and nothing else is known of time."""
+    for entry in book.entries.values():
+        left_s = (entry.order.expires_at_s or now_s) - now_s
+        if entry.here and left_s > rules.LONGEST_S + 1:
+            said = f"would expire in {left_s / 86400:.0f} days: is the clock right?"
+            yield Problem(str(entry.order), said, "in force until then, or until it is undone")
 
 
 def _steady(body: bytes) -> list[object]:
@@ -348,6 +378,12 @@ def _steady(body: bytes) -> list[object]:
     if not body:
         return []
     return [
-        (one.order, one.course.stage, one.course.percent, one.here, one.copied, one.seen, one.undone)
+        (
+            one.order,
+            one.course.stage,
+            one.course.percent,
+            [(service, at.percent, at.relapses) for service, at in one.course.apart],
+            (one.here, one.copied, one.seen, one.undone),
+        )
         for one in msgspec.json.decode(body, type=_Kept).orders_v1
     ]

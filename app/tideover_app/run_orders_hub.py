@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tideover_core.model import Problem
+from tideover_core.order_book import Entry, Name
 
 from .config import Cluster, Config
 from .run_access import access
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tideover_discovery.kubernetes.watch.order_copies import OrderCopies
 
 SOONEST_S, LATEST_S = 1.0, 30.0  # between two attempts
+MOST_TOLD = 3
 
 
 class HubOrders:
@@ -42,7 +44,7 @@ class HubOrders:
                 continue
             trouble = await self._settle(hub)
             self._keeper.hub_trouble = trouble
-            problem = Problem("Orders", f"not in step with the hub: {trouble}", "in force; tried again")
+            problem = Problem("Orders", f"not in step with the hub: {trouble}", "tried again")
             self._replica.note("orders in the hub", [problem] if trouble else [])
             if trouble:
                 await asyncio.sleep(again_s)
@@ -59,26 +61,36 @@ class HubOrders:
         """One attempt with credentials as they are now; why it ended, or ""."""
         from tideover_discovery.kubernetes.watch.order_copies import ApiError, OrderCopies  # slow to import
 
-        copies = OrderCopies(access(hub), hub.name)
-        try:
-            await self._attempt(copies)
-        except ApiError as error:
-            return error.reason
-        finally:
-            with suppress(ApiError):
-                await copies.close()
-        return ""
-
-    async def _attempt(self, copies: OrderCopies) -> None:
+        copies, troubles = OrderCopies(access(hub), hub.name), []
         self._keeper.hub_wanted.clear()
         try:
             for name, entry in list(self._keeper.book.entries.items()):
-                if entry.to_copy:
-                    await copies.put(entry.order)
-                    self._keeper.copied(name, there=True)
-                elif entry.to_delete:
-                    await copies.remove(*name)
-                    self._keeper.copied(name, there=False)
+                try:
+                    await self._step(copies, name, entry)
+                except ApiError as error:
+                    troubles.append(_trouble(entry, error.reason))
+                    if not error.status:
+                        break  # nobody answers
         except BaseException:
             self._keeper.hub_wanted.set()
             raise
+        finally:
+            with suppress(ApiError):
+                await copies.close()
+        if troubles:
+            self._keeper.hub_wanted.set()
+        return "; ".join(troubles[:MOST_TOLD])
+
+    async def _step(self, copies: OrderCopies, name: Name, entry: Entry) -> None:
+        if entry.to_copy:
+            await copies.put(entry.order)
+            self._keeper.copied(name, there=True)
+        elif entry.to_delete:
+            await copies.remove(*name)
+            self._keeper.copied(name, there=False)
+
+
+def _trouble(entry: Entry, reason: str) -> str:
+    if entry.to_copy:
+        return f"no copy of {entry.order}, which other replicas do not know: {reason}"
+    return f"{entry.order} is not deleted, so it has ended here only: {reason}"

@@ -71,6 +71,10 @@ class Allotment:
         """What nobody has room for."""
         return {target: plan for target, plan in self.plans.items() if plan.shortfall > 0}
 
+    def rates(self) -> Mapping[Target, Rates]:
+        """What was learned, if that is to count, by service port: requests per second of one endpoint."""
+        return {target: dict(rates) for target, rates in self._learned.items()} if self._learn else {}
+
     def learned(self) -> list[tuple[str, int, str, str, float]]:
         """What was learned, to be saved: service, port, cluster, locality, requests per second."""
         return [

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from .assignment import Assignment, Health
-from .capacity import carries
+from .capacity import Rates, carries
 from .exports import is_clusters_own
 from .levels import endpoint_shares
 from .model import Endpoint, Locality, ServiceKey, Vantage
@@ -89,17 +89,21 @@ class _Sum:
     after: dict[Site, float] = field(default_factory=dict)
 
 
-def outlook(world: World, order: TrafficOrder, askers: Askers, loads: Loads) -> Outlook:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of those who call: where they are, what they call now, what places were seen to carry."""
+
+    askers: Askers = field(default_factory=dict)
+    loads: Loads = field(default_factory=dict)
+    learned: Mapping[Target, Rates] = field(default_factory=dict)
+
+
+def outlook(world: World, order: TrafficOrder, known: Known = Known()) -> Outlook:
     """What the world would be with this order wholly in force."""
     active = ActiveOrder(order, order.percent, emptied=True)
-    changed = replace(world, orders=(*(one for one in world.orders if one.order != order), active))
-    places = mesh_vantages(world)
-    found = [
-        _of_port(world, changed, Target(service.key, port), active, (places, askers, loads))
-        for service in world.services.values()
-        if order.target.service in (None, service.key)
-        for port in _ports_held(service, order)
-    ]
+    changed = replace(world, orders=(*_others(world, order), active))
+    places, loads = mesh_vantages(world), known.loads
+    found = [_of_port(world, changed, target, active, (places, known)) for target in _held_by(world, order)]
     return Outlook(
         held(world, order.target),
         tuple(move for one in found for move in one.moves),
@@ -107,6 +111,38 @@ def outlook(world: World, order: TrafficOrder, askers: Askers, loads: Loads) -> 
         tuple(bereft for one in found for bereft in one.bereft),
         bool(loads),
     )
+
+
+def bereft(world: World, order: TrafficOrder, askers: Askers) -> tuple[Bereft, ...]:
+    """Whom it would leave without any healthy place: as `outlook` says, without all the rest."""
+    if order.action is not Action.DRAIN or order.percent < 100:
+        return ()
+    active, places = ActiveOrder(order, order.percent, emptied=True), mesh_vantages(world)
+    others = replace(world, orders=_others(world, order))
+    found: dict[Bereft, None] = {}
+    for target in _held_by(world, order):
+        for vantage in _vantages(target, places, askers):
+            was = plan(world, target, vantage)
+            if was is not None and _loses_all(others, target.service, was, active):
+                found[_bereft(target, vantage)] = None
+    return tuple(found)
+
+
+def _bereft(target: Target, vantage: Vantage) -> Bereft:
+    locality = Locality(vantage.locality.region, vantage.locality.zone)
+    return Bereft(target.service, target.port, locality, vantage.cluster)
+
+
+def _others(world: World, order: TrafficOrder) -> tuple[ActiveOrder, ...]:
+    """The orders in force without what this one asked for before."""
+    name = (order.namespace, order.name)
+    return tuple(one for one in world.orders if (one.order.namespace, one.order.name) != name)
+
+
+def _held_by(world: World, order: TrafficOrder) -> Iterator[Target]:
+    for service in world.services.values():
+        if order.target.service in (None, service.key):
+            yield from (Target(service.key, port) for port in _ports_held(service, order))
 
 
 def mesh_vantages(world: World) -> tuple[Vantage, ...]:
@@ -136,13 +172,14 @@ def _of_port(
     after: World,
     target: Target,
     active: ActiveOrder,
-    asked: tuple[Iterable[Vantage], Askers, Loads],
+    asked: tuple[Iterable[Vantage], Known],
 ) -> Outlook:
-    places, askers, loads = asked
-    vantages = _vantages(target, places, askers)
+    places, known = asked
+    loads = known.loads
+    vantages = _vantages(target, places, known.askers)
     weights = _weights(target, vantages, loads)
     total = _Sum()
-    bereft: dict[tuple[Locality, str], Bereft] = {}
+    bereft: dict[Bereft, None] = {}
     healthy: dict[EndpointKey, Endpoint] = {}
     for vantage, weight in zip(vantages, weights, strict=True):
         was, now = plan(before, target, vantage), plan(after, target, vantage)
@@ -151,8 +188,7 @@ def _of_port(
         healthy |= {e.key: e for e in _healthy(was)}
         _add(total, was, now, weight)
         if _loses_all(before, target.service, was, active):
-            locality = Locality(vantage.locality.region, vantage.locality.zone)
-            bereft[locality, vantage.cluster] = Bereft(target.service, target.port, locality, vantage.cluster)
+            bereft[_bereft(target, vantage)] = None
     whole = total.weight or 1.0
     per_s = sum(load for key, load in loads.items() if key[:2] == target[:2]) if loads else None
     moves = tuple(
@@ -161,8 +197,11 @@ def _of_port(
         if 100 * part / whole >= _LEAST_PERCENT
     )
     grown = [site for site, part in sorted(total.after.items()) if part > total.before.get(site, 0) + 1e-6]
-    filled = tuple(_filled(before, target, site, total, (healthy, per_s)) for site in grown)
-    return Outlook(0, moves, filled, tuple(bereft.values()))
+    learned = known.learned.get(target, {})
+    filled = tuple(
+        _filled(before, target, site, total, (healthy, per_s, learned.get(site))) for site in grown
+    )
+    return Outlook(0, moves, filled, tuple(bereft))
 
 
 def _filled(
@@ -170,9 +209,9 @@ def _filled(
     target: Target,
     site: Site,
     total: _Sum,
-    known: tuple[Mapping[EndpointKey, Endpoint], float | None],
+    known: tuple[Mapping[EndpointKey, Endpoint], float | None, float | None],
 ) -> Filled:
-    healthy, per_s = known
+    healthy, per_s, learned = known
     here = [e for e in healthy.values() if (e.cluster, e.locality) == site]
     said = resolve(world, target, Vantage()).settings.capacity or Capacity()
     whole = total.weight or 1.0
@@ -184,7 +223,7 @@ def _filled(
         100 * after,
         len(here),
         None if per_s is None else per_s * after,
-        carries(here, said) if here else None,
+        carries(here, said, learned) if here else None,
     )
 
 

@@ -148,8 +148,12 @@ def holding(world: World, service: Service, port: int) -> Holding:
 
 
 def of_service(orders: Iterable[ActiveOrder], service: ServiceKey) -> list[ActiveOrder]:
-    """Those that may be about it."""
-    return [one for one in orders if one.order.target.service in (None, service)]
+    """Those that may be about it, as they are in force for it."""
+    found = [one for one in orders if one.order.target.service in (None, service)]
+    if not any(one.apart for one in found):
+        return found
+    own = [replace(one, percent=one.percent_for(service), apart=()) for one in found]
+    return [one for one in own if one.percent > 0]
 
 
 def of_places(active: ActiveOrder) -> bool:

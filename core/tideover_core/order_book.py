@@ -17,6 +17,8 @@ from .orders import Action, ActiveOrder, TrafficOrder
 Name = tuple[str, str]  # namespace, name
 Paces = Callable[[TrafficOrder], Pace]
 DELETED = "its object was deleted"
+ANOTHER = "its object asks for something else now"
+STAYS = "; what it asked for before stays in force"
 MOST = 200  # orders at a time
 RANKS: Mapping[Action, int] = {Action.DRAIN: 0, Action.FREEZE: 1, Action.SHIFT: 2}  # who is heard first
 
@@ -111,19 +113,39 @@ NOTHING_KNOWN = Objects()
 
 
 def compared(
-    book: Book, objects: Objects, now_s: float, refusal: Callable[[TrafficOrder], str], paces: Paces
+    book: Book, objects: Objects, now_s: float, refusal: Callable[[TrafficOrder], str | None], paces: Paces
 ) -> Book:
-    """The book after a look at the objects: new ones are taken or refused, lost ones end."""
+    """The book after a look at the objects: new ones are taken or refused, lost ones end.
+
+    `refusal` says why not, "" when nothing speaks against it, None when that is not known yet: then it is
+    as it was. An object that is about something else now is a new order, and what it was about comes back.
+    """
     entries = dict(book.entries)
     refused: dict[Name, tuple[TrafficOrder, str]] = {}
     found = {name_of(order): order for order in objects.orders}
     for name, order in found.items():
         entry = entries.get(name)
-        if entry is not None:
-            entries[name] = _followed(entry, order)
+        if entry is not None and _about(order) == _about(entry.order):
+            asked = _followed(entry, order)
+            why = refusal(replace(asked.order, expires_at_s=None)) if _takes_more(asked, entry) else ""
+            if why == "":
+                entries[name] = asked
+            elif why is None:
+                refused |= _as_before(book, name)
+            else:
+                refused[name] = (order, why + STAYS)
             continue
-        why = refusal(order) or _too_many(entries)
-        if why:
+        if entry is not None:
+            del entries[name]
+            aside = _aside(entry, entries)
+            entries[name_of(aside.order)] = replace(
+                aside, course=courses.ended(aside.order, aside.course, ANOTHER, paces(entry.order))
+            )
+        why = refusal(order)
+        if why is None:
+            refused |= _as_before(book, name)
+            continue
+        if why := why or _too_many(entries):
             refused[name] = (order, why)
             continue
         began_s = _unix(order.created, now_s)
@@ -135,6 +157,31 @@ def compared(
             entries[name] = replace(entry, course=course, copied=False, seen=False)
     kept = {name: entry for name, entry in entries.items() if not _forgotten(entry)}
     return Book(kept, refused)
+
+
+def _about(order: TrafficOrder) -> tuple[object, ...]:
+    """What can not be edited without being another order."""
+    return (order.action, order.target, order.to)
+
+
+def _takes_more(asked: Entry, before: Entry) -> bool:
+    """Whether an edited order may empty what it did not empty before."""
+    return asked.course.stage in courses.GIVES and (
+        asked.order.percent > before.order.percent
+        or (before.order.force_empty and not asked.order.force_empty)
+    )
+
+
+def _as_before(book: Book, name: Name) -> Mapping[Name, tuple[TrafficOrder, str]]:
+    return {name: book.refused[name]} if name in book.refused else {}
+
+
+def _aside(entry: Entry, entries: Mapping[Name, Entry]) -> Entry:
+    """The same by a name that is free, so that its traffic can come back; the hub has no object of it."""
+    order, number = entry.order, 1
+    while (order.namespace, name := f"{order.name}-before{number if number > 1 else ''}") in entries:
+        number += 1
+    return replace(entry, order=replace(order, name=name), here=True, copied=False, seen=False, undone=False)
 
 
 def next_s(book: Book, paces: Paces) -> float | None:

@@ -1,17 +1,20 @@
 """An order's course: its percent rises, it is in force, what it emptied may go, it ends, its traffic returns.
 
+It returns by the ramp of verdicts, watched. A service that is not well there goes on by a ramp of its own,
+apart from the others: one broken service of a cluster does not hold up the rest.
 A state machine that is a table (`NEXT`). Pure: `now_s` is Unix time that may jump. Time within a stage is
 added up from small differences, so a clock that is set, or a restart, neither skips nor prolongs a stage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from . import ramp
 from .leaving import DRAIN_S
+from .model import ServiceKey
 from .orders import Action, ActiveOrder, TrafficOrder
 from .policy import Failback
 from .ramp import Outcome, Ramp
@@ -51,6 +54,8 @@ NEXT: Mapping[tuple[Stage, Cue], Stage] = {
     (Stage.IN_FORCE, Cue.ENDED): Stage.RETURNING,
     (Stage.RETURNING, Cue.REACHED): Stage.OVER,
 }
+# what lets a service go on with the others; the best of it counts for all of them
+_FINE = (Outcome.WELL, Outcome.PASSED, Outcome.NOTHING, Outcome.BLIND)
 GIVES = frozenset((Stage.RISING, Stage.DRAINING, Stage.DRAINED, Stage.IN_FORCE))  # it is still asked for
 
 
@@ -58,7 +63,8 @@ GIVES = frozenset((Stage.RISING, Stage.DRAINING, Stage.DRAINED, Stage.IN_FORCE))
 class Course:
     """Where one order is. `passed_s`: in this stage, as far as somebody looked. `seen_s`: the last look.
 
-    `from_percent` is what was in force when the stage began; `why` tells how it ended.
+    `from_percent` is what was in force when the stage began; `why` tells how it ended. While traffic returns
+    `percent` is the most that is still taken from any service, and `apart` are those with their own ramps.
     """
 
     stage: Stage
@@ -68,15 +74,19 @@ class Course:
     from_percent: float = 0.0
     ramp: Ramp = field(default_factory=Ramp)
     why: str = ""
+    apart: tuple[tuple[ServiceKey, Ramp], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast traffic leaves and returns, and what is seen of the places to which it returns."""
+    """How fast traffic leaves and returns, and what is seen of the places to which it returns.
+
+    `outcomes`: by service, since its step began. Of none: nobody looks, and time alone counts.
+    """
 
     failback: Failback = field(default_factory=Failback)
     drain_s: float = DRAIN_S
-    outcome: Outcome = Outcome.WELL
+    outcomes: Mapping[ServiceKey, Outcome] = field(default_factory=dict)
 
 
 def begun(order: TrafficOrder, now_s: float, age_s: float = 0.0) -> Course:
@@ -128,7 +138,15 @@ def in_force(order: TrafficOrder, course: Course) -> ActiveOrder | None:
     """What `plan` is to make of it now; None: nothing."""
     if course.stage is Stage.OVER:
         return None
+    if course.stage is Stage.RETURNING:
+        apart = tuple((service, _left(course, one)) for service, one in course.apart)
+        return ActiveOrder(order, _left(course, course.ramp), apart=apart)
     return ActiveOrder(order, course.percent, course.stage is Stage.DRAINED)
+
+
+def watched_s(course: Course, service: ServiceKey) -> float:
+    """For how long a service has been at its step, or in its hold, on the way back."""
+    return course.passed_s - _ramp_of(course, service).since_s
 
 
 def next_s(order: TrafficOrder, course: Course, pace: Pace = Pace()) -> float | None:
@@ -143,8 +161,7 @@ def next_s(order: TrafficOrder, course: Course, pace: Pace = Pace()) -> float | 
         case Stage.DRAINING:
             waits.append(pace.drain_s - course.passed_s)
         case Stage.RETURNING:
-            due_s = ramp.next_s(course.ramp, pace.failback, _seen(course, pace))
-            waits.append((RETURNS_WITHIN_S if due_s is None else due_s) - course.passed_s)
+            waits.extend(_next_returns(course, pace))
     return max(0.0, min(waits)) if waits else None
 
 
@@ -180,16 +197,61 @@ def _one_step_up(order: TrafficOrder, course: Course) -> float:
     return min(max(wanted, course.percent - most), course.percent + most)
 
 
-def _seen(course: Course, pace: Pace) -> Outcome:
-    return pace.outcome if course.passed_s < RETURNS_WITHIN_S else Outcome.WELL
+def held_back(course: Course) -> str:
+    """Which services do not come back with the others, in words; "" when all do."""
+    return ", ".join(
+        f"{service} is given {one.percent:g} % of its share, as it is not well there"
+        for service, one in course.apart
+        if one.percent < course.ramp.percent
+    )
+
+
+def _seen(course: Course, pace: Pace) -> Mapping[ServiceKey, Outcome]:
+    return pace.outcomes if course.passed_s < RETURNS_WITHIN_S else {}
 
 
 def _returned(course: Course, pace: Pace) -> Course:
-    # the ramp goes by the time of this stage, which no clock can move
-    moved = ramp.advanced(course.ramp, pace.failback, _seen(course, pace), course.passed_s)
-    course = _at(replace(course, ramp=moved))
-    return _moved(course, Cue.REACHED) if moved.stage is ramp.Stage.DONE else course
+    # the ramps go by the time of this stage, which no clock can move
+    outcomes, apart = _seen(course, pace), dict(course.apart)
+    if course.ramp.stage is not ramp.Stage.DONE:
+        apart |= {key: course.ramp for key, one in outcomes.items() if one not in _FINE and key not in apart}
+    apart = {
+        key: ramp.advanced(one, pace.failback, outcomes.get(key, Outcome.WELL), course.passed_s)
+        for key, one in apart.items()
+    }
+    main = ramp.advanced(course.ramp, pace.failback, _best(outcomes, apart), course.passed_s)
+    course = _at(replace(course, ramp=main, apart=tuple(apart.items())))
+    if all(one.stage is ramp.Stage.DONE for one in (main, *apart.values())):
+        return _moved(course, Cue.REACHED)
+    return course
+
+
+def _next_returns(course: Course, pace: Pace) -> Iterator[float]:
+    outcomes, apart = _seen(course, pace), dict(course.apart)
+    ramps = [(course.ramp, _best(outcomes, apart))]
+    ramps += [(one, outcomes.get(key, Outcome.WELL)) for key, one in apart.items()]
+    for one, outcome in ramps:
+        if one.stage is not ramp.Stage.DONE:
+            due_s = ramp.next_s(one, pace.failback, outcome)
+            yield (RETURNS_WITHIN_S if due_s is None else due_s) - course.passed_s
+
+
+def _best(outcomes: Mapping[ServiceKey, Outcome], apart: Mapping[ServiceKey, Ramp]) -> Outcome:
+    """What counts for all that go together: the best that is seen of any of them."""
+    seen = {one for key, one in outcomes.items() if key not in apart}
+    return next((one for one in _FINE if one in seen), Outcome.WELL)
+
+
+def _ramp_of(course: Course, service: ServiceKey) -> Ramp:
+    return next((one for key, one in course.apart if key == service), course.ramp)
+
+
+def _left(course: Course, at: Ramp) -> float:
+    """What is still taken away from who is there on the way back."""
+    return course.from_percent * (100.0 - at.percent) / 100.0
 
 
 def _at(course: Course) -> Course:
-    return replace(course, percent=course.from_percent * (100.0 - course.ramp.percent) / 100.0)
+    return replace(
+        course, percent=max(_left(course, one) for one in (course.ramp, *(one for _, one in course.apart)))
+    )

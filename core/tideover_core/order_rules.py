@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from .alike import like, unknown
+from .dry_run import Bereft
+from .model import Vantage
+from .names import Target
 from .order_book import strictness
 from .orders import Action, ActiveOrder, TrafficOrder
+from .policy import Failback
+from .resolve import resolve
 from .simulate import held
 from .target import Aim
 from .world import World
 
+_MOST_NAMED = 5
 LONGEST_S = 90 * 24 * 3600.0  # an order that is meant for ever is a policy
 
 
@@ -33,6 +39,33 @@ def refusal(order: TrafficOrder, world: World, now_s: float) -> str:
         if _within(order.to, order.target) and not _narrower(order.to, order.target):
             return f"{order.target} and {order.to} are the same place"
     return ""
+
+
+def emptying(bereft: Sequence[Bereft]) -> str:
+    """Why an order that leaves these without anything healthy is too dangerous; "" when there are none."""
+    if not bereft:
+        return ""
+    services = list(dict.fromkeys(f"{one.service}:{one.port}" for one in bereft))
+    more = f" and {len(services) - _MOST_NAMED} more" if len(services) > _MOST_NAMED else ""
+    some = ", ".join(services[:_MOST_NAMED])
+    return f"{len(services)} service ports would have no healthy place for some clients: {some}{more}"
+
+
+def slowest(world: World, order: TrafficOrder) -> Failback:
+    """The fail-back that takes longest, of all services that an order is about."""
+    found = Failback()
+    for key, service in world.services.items():
+        if order.target.service in (None, key):
+            for port in service.ports:
+                vantage = Vantage(namespace=key.namespace)
+                said = resolve(world, Target(key, port.number), vantage).settings.failback
+                if said is not None and (found == Failback() or _length_s(said) > _length_s(found)):
+                    found = said
+    return found
+
+
+def _length_s(failback: Failback) -> float:
+    return failback.step_every_s * len(failback.steps)
 
 
 def _near_addresses(world: World, aim: Aim) -> str:

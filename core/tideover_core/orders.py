@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .model import ServiceKey
 from .target import Aim
 
 
@@ -46,9 +47,14 @@ class ActiveOrder:
     """An order as it is in force at this instant; one that has ended is none.
 
     `percent`: what the order asks for by now, which may rise in steps. `emptied`: the drain time is over,
-    so endpoints of which nothing is to be left may go.
+    so endpoints of which nothing is to be left may go. `apart`: services for which another percent counts.
     """
 
     order: TrafficOrder
     percent: float
     emptied: bool = False
+    apart: tuple[tuple[ServiceKey, float], ...] = ()
+
+    def percent_for(self, service: ServiceKey) -> float:
+        """What counts for this service."""
+        return next((percent for key, percent in self.apart if key == service), self.percent)

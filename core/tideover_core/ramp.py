@@ -103,23 +103,27 @@ def hold_s(failback: Failback, relapses: int) -> float:
 
 
 def advanced(ramp: Ramp, failback: Failback, outcome: Outcome, now_s: float) -> Ramp:
-    """The ramp after what was seen; itself while nothing changes. At most one step at a time."""
-    move = NEXT[ramp.stage, outcome]
+    """The ramp after what was seen; itself while nothing changes. At most one step at a time.
+
+    Steps are found by their percentages: a policy may have others since the last one was taken.
+    """
+    move, steps = NEXT[ramp.stage, outcome], failback.steps
     match move:
         case Move.STAY:
             return ramp
         case Move.AGAIN:
             return replace(ramp, since_s=now_s) if now_s > ramp.since_s else ramp
-        case Move.BACK if ramp.step > 0:
+        case Move.BACK if lower := [n for n, percent in enumerate(steps) if 0 < percent < ramp.percent]:
             relapses = _relapses(ramp)
             back = replace(ramp, relapses=relapses, hold_s=hold_s(failback, relapses))
-            return _at(back, failback, ramp.step - 1, now_s)
+            return _at(back, failback, lower[-1], now_s)
         case Move.BACK | Move.OUT:
             return emptied(failback, now_s, replace(ramp, relapses=_relapses(ramp)))
     due_s = next_s(ramp, failback, outcome)
     if due_s is None or now_s < due_s:
         return ramp
-    return _at(replace(ramp, hold_s=0.0), failback, 0 if ramp.stage is H else ramp.step + 1, now_s)
+    higher = next((n for n, percent in enumerate(steps) if percent > ramp.percent), len(steps))
+    return _at(replace(ramp, hold_s=0.0), failback, higher, now_s)
 
 
 def next_s(ramp: Ramp, failback: Failback, outcome: Outcome) -> float | None:

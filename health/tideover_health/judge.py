@@ -9,18 +9,21 @@ Which signal counts when is the table `RULES` (`rules.py`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tideover_core.difference import differing
 from tideover_core.model import ServiceKey
 from tideover_core.policy import ActiveCheck
+from tideover_core.ramp import Outcome
 from tideover_core.steering import Calls, Loads, Steering
+from tideover_core.target import Aim
 from tideover_core.world import Service, World
 
 from .ledger import Evidence, Ledger
 from .places import Places
 from .port import Port
+from .returning import outcome, worst
 from .rules import RULES
 from .shown import verdict_of
 from .signals import Checked, Report, Signal
@@ -159,6 +162,23 @@ class Judge:
                         part = ready[site] / total if total else 1 / len(sites)
                         key = (port.places.service, port.places.port, cell.reporter.source, site)
                         found[key] = found.get(key, 0.0) + cell.rate * part
+        return found
+
+    def returning(
+        self, aim: Aim, watched_s: Callable[[ServiceKey], float], now_s: float
+    ) -> Mapping[ServiceKey, Outcome]:
+        """What is seen, of each service, of the places to which the traffic of an order returns.
+
+        `watched_s`: for how long its step has lasted, which is how far back it counts.
+        """
+        now_s = self._steady(now_s)
+        found: dict[ServiceKey, Outcome] = {}
+        for key, ports in self._ports.items():
+            if aim.service in (None, key):
+                since_s = now_s - watched_s(key)
+                seen = [outcome(port, aim, since_s, now_s) for port in ports.values()]
+                if known := [one for one in seen if one is not None]:
+                    found[key] = worst(known)
         return found
 
     def saved(self) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Places:
         drains = [
             one.order.target
             for one in self._orders
-            if one.order.action is Action.DRAIN and one.percent >= 100.0
+            if one.order.action is Action.DRAIN and one.percent_for(self.service) >= 100.0
         ]
         return {
             site

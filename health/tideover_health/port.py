@@ -142,7 +142,8 @@ class Port:
 
     # -- looking
 
-    def _look(self, subject: Subject, cells: Iterable[Cell], look: Pass, since_s: float) -> Look:
+    def looked_at(self, subject: Subject, cells: Iterable[Cell], look: Pass, since_s: float) -> Look:
+        """What is known of it from periods that began since then."""
         places, check = self.places, self.places.check or ActiveCheck()
         of = subject.endpoint if subject.endpoint is not None else subject.source
         wanted = places.health.min_requests
@@ -171,7 +172,7 @@ class Port:
             by_source.setdefault(cell.reporter.source, []).append(cell)
         apart = {source for source in by_source if self._pair(source, site).moved}
         rest = [cell for cell in cells if cell.reporter.source not in apart] if apart else cells
-        seen = self._look(subject, rest, look, standing.ramp.since_s)
+        seen = self.looked_at(subject, rest, look, standing.ramp.since_s)
         finding = too_many or examine(seen)
         self._doubt(seen, look)
         bad: Mapping[Locality, Finding] = {}
@@ -201,7 +202,7 @@ class Port:
             pair = self._pair(source, site)
             if pair.moved:
                 continue
-            found = examine(self._look(Subject(Kind.PAIR, site, source), cells, look, pair.ramp.since_s))
+            found = examine(self.looked_at(Subject(Kind.PAIR, site, source), cells, look, pair.ramp.since_s))
             if found.opinion is Opinion.BAD:
                 bad[source] = found
             elif found.opinion is Opinion.WELL and self._well_lately(site, source, cells, finding, look):
@@ -219,7 +220,7 @@ class Port:
         """What is well must have been seen at the same time as what is bad, not before."""
         slack_s = max((cell.interval_s for cell in cells), default=0.0)
         since_s = look.now_s - finding.horizon_s - slack_s
-        seen = self._look(Subject(Kind.PAIR, site, source), cells, look, since_s)
+        seen = self.looked_at(Subject(Kind.PAIR, site, source), cells, look, since_s)
         return seen.all.voters > 0 and seen.all.high < seen.well_below
 
     def _endpoints(self, look: Pass) -> Mapping[Site, Finding]:
@@ -249,7 +250,7 @@ class Port:
                 self._on_its_way(standing, cells, None, look)
             else:
                 since_s = max(standing.ramp.since_s, of_site.ramp.since_s)
-                self._settle(subject, examine(self._look(subject, cells, look, since_s)), look)
+                self._settle(subject, examine(self.looked_at(subject, cells, look, since_s)), look)
             standing = self.standings.get(subject, _UNMOVED)
             if standing.moved or standing.confirmed(self.places.health.window_s, look.now_s):
                 bad.setdefault(site, []).append(standing)
@@ -267,7 +268,7 @@ class Port:
         for one in bad:
             one.blocked = one.blocked or ("" if one.moved else why)
         if all(one.finding.rule == "checks" for one in bad if not one.moved):
-            seen = self._look(Subject(Kind.SITE, site), self.evidence.of(site), look, _EVER)
+            seen = self.looked_at(Subject(Kind.SITE, site), self.evidence.of(site), look, _EVER)
             if examine(seen).opinion is Opinion.WELL:
                 return
         worst = max(bad, key=lambda one: one.finding.votes.calls).finding
@@ -298,7 +299,7 @@ class Port:
         self, standing: Standing, cells: Iterable[Cell], too_many: Finding | None, look: Pass
     ) -> None:
         standing.blocked = self.places.freezer(standing.subject)
-        seen = self._look(standing.subject, cells, look, standing.ramp.since_s)
+        seen = self.looked_at(standing.subject, cells, look, standing.ramp.since_s)
         standing.finding = too_many or examine(seen)
         others = [one.votes.low for site, one in look.findings.items() if site != standing.subject.site]
         outcome = outcome_of(

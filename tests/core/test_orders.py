@@ -15,6 +15,7 @@ from tideover_core.order_book import Book, Objects
 from tideover_core.order_course import Cue, Pace, Stage
 from tideover_core.orders import Action, ActiveOrder, TrafficOrder
 from tideover_core.policy import Failback
+from tideover_core.ramp import Outcome
 from tideover_core.target import Aim
 
 FAST = Pace(Failback(steps=(5.0, 25.0, 50.0, 100.0), step_every_s=10.0))
@@ -96,6 +97,60 @@ def test_a_percent_that_is_edited_is_reached_in_steps_up_and_down() -> None:
     assert told == [("Rising", 80), ("Rising", 60), ("InForce", 40), ("InForce", 40)]
 
 
+CART, PAY = ServiceKey("shop", "cart"), ServiceKey("shop", "pay")
+Seen = dict[ServiceKey, Outcome]
+WELL, NOTHING, POOR, BAD = Outcome.WELL, Outcome.NOTHING, Outcome.POOR, Outcome.BAD
+
+
+def returning(order: TrafficOrder, *story: tuple[int, Seen]) -> list[tuple[float, float]]:
+    """At each time since it was undone, with what was seen: what is still taken from cart and pay."""
+    course, told, now = courses.advanced(order, courses.begun(order, NOW_S), NOW_S), [], 0
+    course = courses.ended(order, course, "undone", FAST)
+    for until, outcomes in story:
+        while now < until:
+            now += 1
+            course = courses.advanced(order, course, NOW_S + now, replace(FAST, outcomes=outcomes))
+        active = courses.in_force(order, course)
+        assert course.percent == max(active.percent_for(CART), active.percent_for(PAY)) if active else True
+        told.append((active.percent_for(CART), active.percent_for(PAY)) if active else (0.0, 0.0))
+    return told
+
+
+def test_the_way_back_is_watched_and_a_relapse_steps_back_and_waits_longer() -> None:
+    well = {CART: WELL, PAY: WELL}
+    told = returning(
+        ORDER, (10, well), (11, {**well, CART: POOR}), (40, well), (130, well), (131, well),
+        (142, {**well, CART: BAD}), (381, well), (382, well), (412, well),
+    )  # fmt: skip
+    assert told == [
+        (75, 75), (95, 75), (95, 0), (95, 0), (75, 0),  # a step back, and four hold-downs there
+        (100, 0), (100, 0), (95, 0), (0, 0),  # broken: nothing, for half of the next hold: all is well
+    ]  # fmt: skip
+
+
+def test_without_calls_each_step_takes_twice_as_long_and_one_that_is_called_counts_for_all() -> None:
+    idle = {CART: NOTHING}
+    assert returning(ORDER, (19, idle), (20, idle), (30, {**idle, PAY: WELL})) == [
+        (95, 95),
+        (75, 75),
+        (50, 50),
+    ]
+
+
+def test_whatever_is_seen_every_order_ends() -> None:
+    story = [(899, {CART: BAD}), (1500, {CART: BAD})]
+    assert returning(drain(service=CART), *story)[0][0] == 100
+    assert returning(drain(service=CART), *story)[1][0] == 0
+    assert returning(ORDER, (1500, {CART: Outcome.UNCLEAR, PAY: Outcome.FAILING})) == [(0, 0)]
+
+
+def test_what_is_told_of_who_is_held_back() -> None:
+    course = courses.ended(ORDER, courses.begun(ORDER, NOW_S), "undone", FAST)
+    for second, one in ((10, WELL), (11, POOR)):
+        course = courses.advanced(ORDER, course, NOW_S + second, replace(FAST, outcomes={CART: one}))
+    assert courses.held_back(course) == "shop/cart is given 5 % of its share, as it is not well there"
+
+
 def test_every_stage_has_a_way_on() -> None:
     reached = {stage for stage, _ in courses.NEXT}
     assert reached == set(Stage) - {Stage.OVER}
@@ -170,6 +225,43 @@ def test_a_copy_that_expires_is_deleted_and_an_object_of_the_hub_stays_as_refuse
     assert mine.entries[books.name_of(order)].to_delete
     assert theirs.entries == {}
     assert "expired" in theirs.refused[books.name_of(order)][1]
+
+
+def test_an_object_that_is_edited_to_be_about_something_else_is_a_new_order() -> None:
+    book = compared(Book(), ORDER)
+    book = compared(book, replace(ORDER, target=Aim(cluster="dublin")))
+    before, now = book.entries["tideover-system", "kernel-before"], book.entries[books.name_of(ORDER)]
+    assert (before.course.stage, before.course.percent, before.course.why) == ("Returning", 95, books.ANOTHER)
+    assert (now.order.target, now.course.stage) == (Aim(cluster="dublin"), "Draining")
+    assert (before.to_copy, before.to_delete) == (False, False)
+    again = compared(book, replace(ORDER, target=Aim(cluster="rome")))  # what makes no sense is refused
+    assert {name[1]: str(one.course.stage) for name, one in again.entries.items()} == {
+        "kernel-before": "Returning", "kernel-before2": "Returning"
+    }  # fmt: skip
+    assert "there is no cluster rome" in again.refused[books.name_of(ORDER)][1]
+
+
+def asked(book: Book, order: TrafficOrder, refusal: str | None) -> Book:
+    return books.compared(book, Objects((order,), True), NOW_S, lambda order: refusal, lambda order: FAST)
+
+
+def test_an_object_waits_until_it_is_known_whom_it_would_empty() -> None:
+    assert asked(Book(), ORDER, None) == Book()
+    refused = asked(Book(), ORDER, "it would empty shop/only")
+    assert refused.refused[books.name_of(ORDER)][1] == "it would empty shop/only"
+    assert asked(refused, ORDER, None) == refused  # looked at again: it stays as it was
+    assert stage(asked(refused, ORDER, "")) == "Draining"
+
+
+def test_an_edit_that_would_empty_somebody_leaves_what_was_asked_for_before() -> None:
+    half = replace(ORDER, percent=50.0)
+    book = asked(asked(Book(), half, ""), ORDER, "it would empty shop/only")
+    assert book.entries[books.name_of(ORDER)].order.percent == 50
+    assert book.refused[books.name_of(ORDER)][1] == "it would empty shop/only" + books.STAYS
+    assert books.standing(book, books.name_of(ORDER)) == books.Standing(
+        False, "Refused", "it would empty shop/only" + books.STAYS
+    )
+    assert asked(book, ORDER, "").entries[books.name_of(ORDER)].order.percent == 100
 
 
 def test_there_is_a_limit_to_orders() -> None:

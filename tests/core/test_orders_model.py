@@ -99,7 +99,7 @@ class OrdersOverTime(RuleBasedStateMachine):
         self._look(Outcome.BAD if bad else Outcome.WELL)
 
     def _look(self, outcome: Outcome = Outcome.WELL) -> None:
-        pace = replace(PACE, outcome=outcome)
+        pace = replace(PACE, outcomes=dict.fromkeys(WORLD.services, outcome))
         before = self.book
         self.book = books.advanced(before, self.now_s, lambda order: pace)
         self._steps_are_small(before)
@@ -128,17 +128,20 @@ class OrdersOverTime(RuleBasedStateMachine):
                 entry.course.percent - was.percent <= most
                 or entry.course.percent == was.percent
                 or (
-                    was.ramp.percent > entry.course.ramp.percent  # out again: it is worse there
+                    entry.course.apart  # out again: it is worse there
                 )
             )
 
     @invariant()
     def the_stricter_wins(self) -> None:
         active = self.book.in_force()
-        drained = [one for one in active if one.order.action is Action.DRAIN and one.percent >= 100]
+        service = next(iter(WORLD.services))
+        drained = [
+            one for one in active if one.order.action is Action.DRAIN and one.percent_for(service) >= 100
+        ]
         found = plan(
             two_clusters(*active),
-            Target(next(iter(WORLD.services)), 80),
+            Target(service, 80),
             Vantage(PLACES["paris"][0], "paris", namespace="shop"),
         )
         assert found is not None
@@ -156,9 +159,10 @@ class OrdersOverTime(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Everybody ends; then all orders do, and the answer is as if there never were any."""
         self.reachable = True
-        for name in list(self.book.entries):
-            self.book = books.undone(self.book, name, "undone", PACE)
         for _ in range(400):
+            for name, entry in self.book.entries.items():
+                if not entry.undone:
+                    self.book = books.undone(self.book, name, "undone", PACE)
             self.hub = {name: o for name, o in self.hub.items() if name in self.book.entries}
             self.now_s += 5.0
             self._look(Outcome.UNCLEAR)

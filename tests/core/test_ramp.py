@@ -85,6 +85,23 @@ def test_odd_steps_end_too(steps: tuple[float, ...]) -> None:
     assert ramp.stage is Stage.DONE
 
 
+@pytest.mark.parametrize(
+    ("outcome", "at_s", "steps", "percent"),
+    [
+        (Outcome.POOR, 1, (60, 100), 0),  # none is below: not all of it, because there is no third step
+        (Outcome.POOR, 1, (10, 20, 80, 100), 20),
+        (Outcome.WELL, 10, (5, 100), 100),
+        (Outcome.WELL, 10, (60, 70, 80, 100), 60),
+        (Outcome.WELL, 10, (1, 2, 3, 51, 100), 51),
+    ],
+)
+def test_a_policy_may_have_other_steps_since_the_last_one_was_taken(
+    outcome: Outcome, at_s: float, steps: tuple[float, ...], percent: float
+) -> None:
+    ramp = Ramp(Stage.STEPPING, 2, 0, 50)
+    assert advanced(ramp, Failback(30, steps, 10, 5), outcome, at_s).percent == percent
+
+
 @given(
     st.lists(st.tuples(st.floats(0, 700), st.sampled_from(list(Outcome))), max_size=60),
     st.lists(st.floats(0, 100), max_size=5).map(lambda steps: (*sorted(steps), 100.0)),

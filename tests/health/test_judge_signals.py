@@ -23,6 +23,7 @@ from health.fleet import (
 from tideover_core.model import Locality, Protocol
 from tideover_core.orders import Action, ActiveOrder, TrafficOrder
 from tideover_core.policy import FleetHealth, Settings
+from tideover_core.ramp import Outcome
 from tideover_core.target import Aim
 from tideover_health.judge import Judge
 from tideover_health.ledger import MAX_ROWS, MAX_UNPROVEN_PLACES
@@ -204,6 +205,60 @@ def test_a_place_that_an_order_drains_is_none_to_move_to() -> None:
     fleet.become(orders=(drain,))
     fleet.run(20).run(10)
     assert fleet.changes == []
+
+
+TO_PARIS = Aim(cluster="paris")
+
+
+def returning(watched_s: float = 5.0, aim: Aim = TO_PARIS, **errors: int) -> list[Outcome]:
+    """What is seen where traffic returns: two callers with so many errors of ten calls, by cluster."""
+    one = Judge()
+    one.judge(world({"paris": 10, "dublin": 10}), 1000.0)
+    for second in range(1, 6):
+        for voter in ("a", "b"):
+            rows = [Row(NAME, site(name).locality, 10 - bad, bad) for name, bad in errors.items()]
+            caller = Voter(f"spiffe://{voter}", locality=PARIS, node=voter)
+            one.take(Report(caller, 1.0, tuple(rows)), 1000.0 + second)
+    return list(one.returning(aim, lambda service: watched_s, 1005.0).values())
+
+
+@pytest.mark.parametrize(
+    ("errors", "outcome"),
+    [
+        ({"paris": 0, "dublin": 0}, Outcome.WELL),
+        ({"dublin": 0}, Outcome.NOTHING),
+        ({}, Outcome.NOTHING),  # that nobody is heard does not hold up who asks for it
+        ({"paris": 2, "dublin": 0}, Outcome.POOR),
+        ({"paris": 2, "dublin": 2}, Outcome.WELL),  # not worse than elsewhere
+        ({"paris": 9, "dublin": 0}, Outcome.BAD),
+    ],
+)
+def test_what_is_seen_where_an_order_lets_traffic_return(errors: dict[str, int], outcome: Outcome) -> None:
+    assert returning(**errors) == [outcome]
+
+
+def test_only_what_was_seen_since_the_step_began_counts_there() -> None:
+    assert returning(0.5, paris=9, dublin=0) == [Outcome.NOTHING]
+
+
+def test_of_a_single_endpoint_its_neighbours_errors_say_nothing() -> None:
+    one = end("paris", 1)
+    aim = Aim(address=one.address, port=one.port)
+    assert returning(aim=aim, paris=2, dublin=0) == [Outcome.NOTHING]
+    assert returning(aim=aim, paris=0, dublin=0) == [Outcome.WELL]
+
+
+def test_a_service_without_another_place_does_not_hold_up_what_returns() -> None:
+    alone = Judge()
+    alone.judge(world({"paris": 10}), 1000.0)
+    assert alone.returning(Aim(cluster="paris"), lambda service: 1.0, 1001.0) == {}
+    assert judge().returning(Aim(cluster="rome"), lambda service: 1.0, 1.0) == {}
+
+
+def test_what_is_frozen_does_not_step_back() -> None:
+    one = Judge()
+    one.judge(world({"paris": 10, "dublin": 10}, orders=(freeze(cluster="paris"),)), 1000.0)
+    assert one.returning(Aim(cluster="paris"), lambda service: 1.0, 1001.0) == {}
 
 
 def test_a_new_place_gets_its_first_traffic_in_steps() -> None:

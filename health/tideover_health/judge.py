@@ -61,6 +61,7 @@ class Judge:
         self._may_read, self._read_at_s = READ_AT_ONCE, float("-inf")
         self._last_check_s: float | None = None
         self._to_restore: dict[tuple[str, int], list[Standing]] = {}
+        self._heard_before = False  # before the restart
         self._saved: dict[str, Any] = {"version": 1, "at_s": 0.0, "subjects": []}
 
     def take(self, signal: Signal, now_s: float) -> None:
@@ -81,7 +82,9 @@ class Judge:
         now_s = self._steady(now_s)
         touched = self._update(world, now_s)
         last_s = self._ledger.last_report_s
-        blind = last_s is None or now_s > last_s + max(SILENT_S, 3 * self._ledger.interval_s)
+        # who never heard anybody goes by checks and time
+        heard_s = last_s if last_s is not None else float("-inf") if self._heard_before else now_s
+        blind = now_s > heard_s + max(SILENT_S, 3 * self._ledger.interval_s)
         changed = False
         for port in self._next(now_s):
             del self._due_s[port]
@@ -199,6 +202,7 @@ class Judge:
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             return f"the verdicts cannot be read: {type(error).__name__} {error}"
         self._to_restore, self._saved = found, saved
+        self._heard_before = bool(saved.get("heard", True))
         return ""
 
     # -- inside
@@ -325,4 +329,5 @@ class Judge:
             if standing.moved or standing.ramp.relapses or standing.ramp.since_s > float("-inf")
         ]
         if subjects != self._saved["subjects"]:
-            self._saved = {"version": 1, "at_s": now_s, "subjects": subjects}
+            heard = self._heard_before or self._ledger.last_report_s is not None
+            self._saved = {"version": 1, "at_s": now_s, "heard": heard, "subjects": subjects}

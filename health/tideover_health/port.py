@@ -63,46 +63,52 @@ class Port:
         settled = self._complete and self._first_s is not None and now_s >= self._first_s + NEW_AFTER_S
         for site in ready - self._present:
             away_s = now_s - self._left_s.pop(site, float("-inf"))
-            subject = Subject(Kind.SITE, site)
-            if settled and away_s >= NEW_AFTER_S and self._present & ready and subject not in self.standings:
-                standing = self.standings[subject] = Standing(subject, now_s)
-                standing.begin(self.places.failback, "a new place, or one that was away for long", now_s)
-        self._left_s |= dict.fromkeys(self._present - ready, now_s)
+            if settled and away_s >= NEW_AFTER_S and self._present & ready:
+                subject = Subject(Kind.SITE, site)
+                standing = self.standings.setdefault(subject, Standing(subject, now_s))
+                if not standing.moved:
+                    standing.begin(self.places.failback, "a new place, or one that was away for long", now_s)
+        away = (self._present | {one.site for one in self.standings}) - ready
+        self._left_s |= dict.fromkeys(away - self._left_s.keys(), now_s)
         if len(self._left_s) > 1000:
             self._left_s.clear()
         self._present, self._complete = ready, complete
         if self._first_s is None and ready:
             self._first_s = now_s
-        self.checks.keep(
-            {end.key for ends in self.places.ends().values() for end in ends} if self._checked else set()
-        )
+        checked = self.places.ends().values() if self.places.check is not None else ()
+        self.checks.keep({end.key for ends in checked for end in ends})
 
     @property
     def cells(self) -> int:
         """How much there is to read."""
         return sum(map(len, self.evidence.cells.values())) + len(self.evidence.of_end)
 
-    @property
-    def _checked(self) -> bool:
-        return self.places.check is not None
-
     def judge(self, now_s: float, blind: bool) -> bool:
         """Look at everything about this port once."""
-        for subject in [one for one in self.standings if not self.places.has(one)]:
+        for subject in [one for one in self.standings if self._is_gone(one, now_s)]:
             del self.standings[subject]
         if not self.standings and self._calm(now_s):
             self.evidence.noise, self.alarm = 0, ""
-            return False
+            return self._steered(now_s)
         look = Pass(now_s, blind, now_s >= self._changed_s + CHANGE_EVERY_S, {})
         too_many = self._endpoints(look)
-        for site in self.places.ready:
-            self._site(site, too_many.get(site), look)
+        for site, count in self.places.ready.items():
+            if count:
+                self._site(site, too_many.get(site), look)
         self._carry_out(look)
         self.evidence.noise = 0
         for subject, standing in list(self.standings.items()):
             if standing.forgettable(self.places.failback, now_s):
                 del self.standings[subject]
         return self._steered(now_s)
+
+    def _is_gone(self, subject: Subject, now_s: float) -> bool:
+        """Whether nothing need be known of it any more. A site that comes back soon has not recovered by
+        that; one that comes back later starts in steps anyway. While it is away its ramp stands still."""
+        left_s = self._left_s.get(subject.site)
+        if subject.kind is Kind.ENDPOINT or left_s is None:
+            return not self.places.has(subject)
+        return now_s >= left_s + NEW_AFTER_S or self.standings[subject].state is State.SUSPECT
 
     def _calm(self, now_s: float) -> bool:
         """Whether it is plain at a glance that nothing is wrong, as nearly always: no voter sees much."""
@@ -128,8 +134,11 @@ class Port:
         """When to look again without new signals; None: only then."""
         due: list[float] = []
         failback = self.places.failback
-        for standing in self.standings.values():
-            if standing.moved:
+        for subject, standing in self.standings.items():
+            left_s = self._left_s.get(subject.site)
+            if left_s is not None:
+                due.append(left_s + NEW_AFTER_S)
+            elif standing.moved:
                 on_s = standing.due_s(failback)
                 due.append(min(now_s + 4 * LOOK_EVERY_S, max(on_s, now_s + 0.05) if on_s else now_s + 60))
             elif standing.state is State.SUSPECT:

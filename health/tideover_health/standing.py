@@ -118,7 +118,8 @@ class Standing:
 
     def begin(self, failback: Failback, cause: str, now_s: float) -> None:
         """It starts at the first step."""
-        self.ramp, self.cause = begun(failback, now_s), cause
+        self.ramp = replace(begun(failback, now_s), relapses=self.ramp.relapses)
+        self.cause = cause
         self._now_is(State.RAMPING if self.moved else State.HEALTHY, now_s)
 
     def advance(self, failback: Failback, outcome: Outcome, now_s: float) -> bool:

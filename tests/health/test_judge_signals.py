@@ -261,23 +261,6 @@ def test_what_is_frozen_does_not_step_back() -> None:
     assert one.returning(Aim(cluster="paris"), lambda service: 1.0, 1001.0) == {}
 
 
-def test_a_new_place_gets_its_first_traffic_in_steps() -> None:
-    fleet = Fleet(callers(6), {"dublin": 10}).run(70)
-    fleet.become({"paris": 10, "dublin": 10})
-    assert fleet.percent("paris") == 5
-    fleet.run(5)
-    assert 0 < fleet.share(PARIS, "paris") < 0.15
-    fleet.run(60)
-    assert fleet.percent("paris") == 100
-
-
-def test_what_is_found_when_we_start_does_not() -> None:
-    fleet = Fleet(callers(6), {"dublin": 10}).run(5)
-    fleet.become({"paris": 10, "dublin": 10})
-    fleet.run(1)
-    assert fleet.changes == []
-
-
 def test_equal_steering_keeps_its_identity() -> None:
     fleet = Fleet(callers(6), fault=broken).run(20).run(5)
     before = fleet.judge.judge(fleet.world, fleet.now_s)

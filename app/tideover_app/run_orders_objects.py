@@ -19,7 +19,8 @@ from tideover_core.world import World
 
 from .run_replica import RunningReplica
 
-AGAIN_AFTER_S = 10.0  # what is refused is looked at again, when the world is another
+# what is refused is looked at again when the world is another: so much later, at least so many times the cost
+AGAIN_AFTER_S, AGAIN_PARTS = 2.0, 20.0
 
 
 class Keeper(Protocol):
@@ -44,7 +45,7 @@ class Keeper(Protocol):
 class _Seen:
     why: str
     version: int  # of the world
-    at_s: float
+    again_s: float
 
 
 class ObjectChecks:
@@ -75,9 +76,7 @@ class ObjectChecks:
             return ""
         seen = self._seen.get(order)
         if seen is None or (
-            seen.why
-            and seen.version != self._replica.world.version
-            and time.monotonic() > seen.at_s + AGAIN_AFTER_S
+            seen.why and seen.version != self._replica.world.version and time.monotonic() > seen.again_s
         ):
             self._wanted[order] = None
             self._wake.set()
@@ -93,9 +92,12 @@ class ObjectChecks:
                 order = next(iter(self._wanted))
                 del self._wanted[order]
                 async with self._keeper.deciding:
+                    began_s = time.monotonic()
                     version, world = self._replica.world.version, self._keeper.world()
                     found = await asyncio.to_thread(bereft, world, order, self._keeper.askers(world))
                     why = emptying(found)
                     said = why and f"{why}; forceEmpty: true does it all the same"
-                    self._seen[order] = _Seen(said, version, time.monotonic())
+                    took_s = time.monotonic() - began_s
+                    again_s = began_s + max(AGAIN_AFTER_S, AGAIN_PARTS * took_s)
+                    self._seen[order] = _Seen(said, version, again_s)
                     self._keeper.look()

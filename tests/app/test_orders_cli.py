@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -54,9 +57,30 @@ async def test_dry_run_drain_orders_undo(tmp_path: Path) -> None:
         dry = await say(setup, "drain", "cluster/paris", *WHY, "--dry-run")
         assert dry.code == 0
         assert "dry run: Drain cluster/paris 100 %" in dry.out
-        assert ["bookinfo/ratings:9080", "paris", "eu-west/paris-a/", "dublin", "eu-north/dublin-a/"] in [
-            line.split()[:5] for line in dry.out.splitlines()
-        ] or "dublin" in dry.out
+        # nobody calls: each of the four places (two of endpoints, two of the clusters) counts alike
+        assert [line.split() for line in dry.out.splitlines() if line.startswith("bookinfo/ratings")] == [
+            [
+                "bookinfo/ratings:9080",
+                "paris",
+                "eu-west/paris-a/",
+                "dublin",
+                "eu-north/dublin-a/",
+                "50.0",
+                "-",
+            ],
+            [
+                "bookinfo/ratings:9080",
+                "dublin",
+                "eu-north/dublin-a/",
+                "50.0",
+                "%",
+                "100.0",
+                "%",
+                "3",
+                "-",
+                "-",
+            ],
+        ]
         assert await orders(setup) == []  # nothing happened
 
         done = await say(setup, "drain", "cluster/paris", *WHY, "--over", "2s", "--wait")
@@ -66,9 +90,12 @@ async def test_dry_run_drain_orders_undo(tmp_path: Path) -> None:
         (order,) = await orders(setup)
         assert (order["state"], order["author"], order["kept"]) == ("Drained", "local user", "state")
         assert set(await health(setup)) == {"10.2.0.0", "10.2.0.1", "10.2.0.2"}
-        table = (await say(setup, "orders")).out
-        assert "Drain   cluster/paris  100 of 100  Drained  in 2 h" in table or "Drained" in table
-        assert "kernel upgrade" in table
+        (line,) = [
+            line for line in (await say(setup, "orders")).out.splitlines() if line.startswith("drain-")
+        ]
+        assert " ".join(line.split()[1:]) == (
+            "Drain cluster/paris 100 of 100 Drained in 120 min local user kernel upgrade"
+        )
         metrics = (await tideover.http("/metrics"))[1]
         assert 'tideover_orders{action="Drain",state="Drained"} 1.0' in metrics
 
@@ -84,6 +111,74 @@ async def test_dry_run_drain_orders_undo(tmp_path: Path) -> None:
         assert [kind for kind in kinds if kind.startswith("Order")] == [
             "OrderPlaced", "OrderInForce", "OrderDrained", "OrderEnded",
         ]  # fmt: skip
+
+
+EVERY_KIND = {  # target -> how many endpoints it means
+    "cluster/paris": 3,
+    "region/eu-west": 3,
+    "zone/paris-a": 3,
+    "service/bookinfo/ratings@paris": 3,
+    "endpoint/10.1.0.0:9080": 1,
+    "endpoint/default/10.1.0.1:9080": 1,
+    "service/bookinfo/ratings,cluster/paris": 3,
+    "region/eu-west,zone/paris-a": 3,
+    "cluster/paris,zone/paris-a,service/bookinfo/ratings,endpoint/10.1.0.2:9080": 1,
+}
+
+
+async def test_every_kind_of_target_and_all_of_them_together(tmp_path: Path) -> None:
+    setup = two_clusters(tmp_path)
+    async with running_tideover(setup):
+        for target, count in EVERY_KIND.items():
+            dry = (await say(setup, "drain", target, *WHY, "--dry-run", "-o", "json")).json()
+            assert (dry["outlook"]["endpoints"], dry["refusal"]) == (count, ""), target
+            placed = await say(setup, "drain", target, *WHY, "-o", "json")
+            assert placed.code == 0, placed.err
+            sent = await health(setup)
+            assert list(sent.values()).count("DRAINING") == count, target
+            (order,) = [one for one in await orders(setup) if one["state"] == "Draining"]
+            assert (order["reason"], order["author"]) == ("kernel upgrade", "local user")
+            left_s = datetime.fromisoformat(order["expiresAt"]).timestamp() - time.time()
+            assert 7000 < left_s <= 7201
+            undone = await say(setup, "undo", order["name"])
+            assert undone.code == 0, undone.err
+            assert "DRAINING" not in (await health(setup)).values()
+        for target in ("cluster/paris", "endpoint/10.1.0.0:9080", "zone/paris-a"):
+            for arguments in (("shift", target, "--to", "region/eu-north"), ("freeze", target)):
+                dry = await say(setup, *arguments, *WHY, "--dry-run", "-o", "json")
+                assert (dry.code, dry.json()["outlook"]["endpoints"]) == (0, EVERY_KIND[target]), dry.err
+                placed = await say(setup, *arguments, *WHY, "-o", "json")
+                assert placed.json()["order"]["state"] == "InForce", placed.err
+        states = [(one["action"], one["state"]) for one in await orders(setup) if one["state"] == "InForce"]
+        assert states == [("Freeze", "InForce")] * 3 + [("Shift", "InForce")] * 3
+
+
+async def test_an_order_expires_and_its_traffic_comes_back_in_steps(tmp_path: Path) -> None:
+    setup = two_clusters(tmp_path)
+    setup.settings = {"policies": "./policies"}
+    (tmp_path / "policies").mkdir()
+    fast = {"failback": {"holdDown": "1s", "steps": [50, 100], "stepEvery": "1s"}}
+    about = {"name": "fast", "namespace": "tideover-system"}
+    policy = {
+        "apiVersion": "tideover.dev/v1alpha1",
+        "kind": "FailoverPolicy",
+        "metadata": about,
+        "spec": fast,
+    }
+    (tmp_path / "policies" / "fast.json").write_text(json.dumps(policy))
+    setup.write()
+    async with running_tideover(setup):
+        placed = await say(setup, "drain", "cluster/paris", "--for", "1s", "--reason", "short", "--wait")
+        assert (placed.code, "has ended: expired" in placed.err) == (1, True)
+        seen: list[tuple[str, float]] = []
+
+        async def gone() -> bool:
+            seen.extend((one["state"], one["percentNow"]) for one in await orders(setup))
+            return not await orders(setup)
+
+        await until(gone, 20)
+        assert set(seen) == {("Returning", 50)}
+        assert set((await health(setup)).values()) == {"HEALTHY"}
 
 
 async def test_what_is_refused_says_why_and_how_it_ends(tmp_path: Path) -> None:
@@ -174,6 +269,50 @@ async def test_an_order_of_a_file_counts_and_undo_ends_it(tmp_path: Path) -> Non
         (paris / "b.yaml").unlink()
         await until(lambda: _names(setup, {"a", "c"}))
         assert (await orders(setup))[0]["state"] == "Returning"  # though its file is still there
+
+
+async def test_an_order_of_a_file_that_would_empty_a_service_is_refused_unless_it_says_so(
+    tmp_path: Path,
+) -> None:
+    setup = two_clusters(tmp_path)
+    put(setup, "dublin", names=("only",))
+    spec: dict[str, Any] = {"action": "Drain", "target": {"cluster": "dublin"}, "reason": "upgrade"}
+
+    def put_order(name: str = "all", **more: Any) -> None:
+        about = {"name": name, "namespace": "tideover-system"}
+        made = {"apiVersion": "tideover.dev/v1alpha1", "kind": "TrafficOrder", "metadata": about}
+        path = setup.cluster_path("paris") / f"order-{name}.yaml"
+        path.write_text(json.dumps({**made, "spec": {**spec, **more}}))
+
+    async def told(name: str = "all") -> tuple[str, float, str]:
+        listed = [one for one in await orders(setup) if one["name"] == name]
+        return (listed[0]["state"], listed[0]["percentNow"], listed[0]["why"]) if listed else ("", 0.0, "")
+
+    put_order()
+    async with running_tideover(setup):
+        refused = (
+            "1 service ports would have no healthy place for some clients: bookinfo/only:9080; "
+            "forceEmpty: true does it all the same"
+        )
+        await until(lambda: _is(told, "Refused", 0, refused))
+        assert set((await health(setup)).values()) == {"HEALTHY"}
+        put_order(percent=50)
+        await until(lambda: _is(told, "InForce", 50, ""))
+        put_order()  # what is in force stays so
+        await until(lambda: _refused(setup, f"{refused}; what it asked for before stays in force"))
+        assert (await told())[:2] == ("InForce", 50)
+        put(setup, "paris", names=("only",))  # now it has another place
+        await until(lambda: _is(told, "Draining", 100, ""))
+        put_order("forced", target={"service": "bookinfo/only"}, forceEmpty=True)
+        await until(lambda: _is(lambda: told("forced"), "Draining", 100, ""))
+
+
+async def _refused(setup: Setup, why: str) -> bool:
+    return any((one["state"], one["why"]) == ("Refused", why) for one in await orders(setup))
+
+
+async def _is(told: Any, *wanted: object) -> bool:
+    return await told() == wanted
 
 
 async def _names(setup: Setup, names: set[str]) -> bool:

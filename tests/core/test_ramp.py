@@ -51,6 +51,25 @@ def test_the_hold_down(outcome: Outcome, first_step_s: float | None) -> None:
     assert found == first_step_s
 
 
+@pytest.mark.parametrize(
+    ("outcome", "next_step_s"),
+    [
+        (Outcome.WELL, 10),
+        (Outcome.PASSED, 10),
+        (Outcome.NOTHING, 20),
+        (Outcome.UNCLEAR, None),  # one alone who sees errors: neither on nor back
+        (Outcome.FAILING, None),
+        (Outcome.BLIND, 900),
+    ],
+)
+def test_a_step(outcome: Outcome, next_step_s: float | None) -> None:
+    assert next_s(begun(POLICY, 0), POLICY, outcome) == next_step_s
+    for at_s in (9.9, 10, 20, 900):
+        assert (advanced(begun(POLICY, 0), POLICY, outcome, at_s).percent == 25) is (
+            next_step_s is not None and at_s >= next_step_s
+        )
+
+
 def test_what_is_still_bad_begins_its_hold_anew() -> None:
     ramp = advanced(emptied(POLICY, 0), POLICY, Outcome.BAD, 25)
     assert next_s(ramp, POLICY, Outcome.NOTHING) == 55

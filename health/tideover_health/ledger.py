@@ -13,6 +13,7 @@ from typing import Any
 from tideover_core.model import Locality
 from tideover_core.steering import EndpointKey, Site
 
+from .answers import SLOW_MS, Backends, Latency
 from .places import Places
 from .signals import Members, Report, Voter
 
@@ -26,24 +27,36 @@ FORGET_S = 120.0  # a reporter that says nothing
 _ENTRIES = 24
 _PERIODS = 10  # in a window
 _ENOUGH = 8  # calls that went well are enough to know: older ones may go
-SLOW_MS = 1000.0  # below that nothing is called slow
-SLOWER = 10.0  # than it usually is
-SLOWER_THAN_OTHERS = 4.0
-USUAL_SAMPLES = 10
+MAX_METRICS = 8  # that backends say, of one place
 NOISE_PERCENT = 10  # a row with fewer failures is no reason to judge at once
 
 
 class Cell:
     """What one reporter saw of one destination: (begin_s, end_s, calls, failed), the oldest first."""
 
-    __slots__ = ("at_s", "entries", "home", "interval_s", "latency", "rate", "reporter", "running", "where")
+    __slots__ = (
+        "at_s",
+        "backends",
+        "called_s",
+        "ejected_s",
+        "entries",
+        "home",
+        "interval_s",
+        "latency",
+        "rate",
+        "reporter",
+        "running",
+        "where",
+    )
 
     def __init__(self, reporter: Reporter, home: Evidence, where: Locality | Site | EndpointKey) -> None:
         self.reporter, self.home, self.where = reporter, home, where
         self.entries: list[tuple[float, float, int, int]] = []
         self.interval_s = self.rate = self.at_s = 0.0
+        self.called_s = self.ejected_s = float("-inf")  # when there were calls, when all was ejected
         self.running = 0
         self.latency: Latency | None = None
+        self.backends: Backends | None = None
 
     def add(self, begin_s: float, end_s: float, calls: int, failed: int) -> None:
         """One period more. While all is well only the last calls are kept."""
@@ -71,38 +84,18 @@ class Cell:
             failed += bad
         return calls, failed
 
+    @property
+    def fell_silent(self) -> bool:
+        """Whether the last calls there failed, and its reports since speak of none."""
+        return bool(self.entries and self.entries[-1][3]) and self.called_s < self.reporter.heard_s
+
     def repeat(self, now_s: float) -> None:
-        """The reporter has ejected all it had: its last word still stands, however silent it is now."""
-        if self.entries:
-            begin_s, end_s, calls, failed = self.entries[-1]
-            if failed and now_s > end_s:
-                self.entries[-1] = (now_s - (end_s - begin_s), now_s, calls, failed)
-
-
-class Latency:
-    """How long answers took that one reporter got from one place: the 99th percentile, now and usually."""
-
-    __slots__ = ("at_s", "now_ms", "samples", "slow", "usual_ms")
-
-    def __init__(self) -> None:
-        self.now_ms = self.usual_ms = self.at_s = 0.0
-        self.samples = 0
-        self.slow = False
-
-    def add(self, now_ms: float, fastest_ms: float, now_s: float) -> None:
-        """One look. `fastest_ms`: of the other places that it calls, infinite where there is none.
-
-        What is slow does not become usual: the place is compared with what it was when it was well.
-        """
-        self.now_ms, self.at_s = now_ms, now_s
-        self.slow = (
-            self.samples >= USUAL_SAMPLES
-            and now_ms >= max(SLOW_MS, SLOWER * self.usual_ms)
-            and now_ms >= SLOWER_THAN_OTHERS * fastest_ms
-        )
-        if not self.slow:
-            self.samples += 1
-            self.usual_ms += (now_ms - self.usual_ms) / min(self.samples, 100)
+        """The reporter has ejected all it had: its last word still stands, however silent it is now. That
+        are the calls that failed; others of that period were before."""
+        begin_s, end_s, _, failed = self.entries[-1]
+        if now_s > end_s:
+            self.entries[-1] = (now_s - (end_s - begin_s), now_s, failed, failed)
+        self.ejected_s = now_s
 
 
 class Evidence:
@@ -131,6 +124,19 @@ class Evidence:
         if not exact:
             return common
         return [*self.of_site.get(site, ()), *(cell for cell in common if cell.reporter not in exact)]
+
+    def fastest_ms(self, not_zone: str, now_s: float) -> float:
+        """The shortest answers that anybody lately got from another zone; 0 where nobody is known to."""
+        return min(
+            (
+                cell.latency.now_ms
+                for locality, cells in self.cells.items()
+                if locality.zone != not_zone
+                for cell in cells
+                if cell.latency is not None and cell.latency.at_s > now_s - self.window_s
+            ),
+            default=0.0,
+        )
 
     def update(self) -> None:
         """After its places changed."""
@@ -190,7 +196,7 @@ class Ledger:
         self.last_report_s, self.interval_s = now_s, interval_s
         begin_s, end_s = reporter.period(interval_s, now_s)
         cells = reporter.cells
-        for name, locality, succeeded, failed, running, address, _ in rows:
+        for name, locality, succeeded, failed, running, address, metrics in rows:
             if not (0 <= succeeded <= MAX_CALLS and 0 <= failed <= MAX_CALLS):
                 self.dropped["numbers"] += 1
                 continue
@@ -208,7 +214,11 @@ class Ledger:
             cell.at_s = now_s
             cell.interval_s = interval_s
             cell.rate = calls / interval_s
+            if metrics:
+                means = {name: total / answers for name, total, answers in metrics[:MAX_METRICS] if answers}
+                cell.backends = Backends(now_s, means)
             if calls:
+                cell.called_s = now_s
                 cell.add(begin_s, end_s, calls, failed)
                 if failed:
                     home.noise += failed
@@ -217,27 +227,29 @@ class Ledger:
             self._sweep(reporter, now_s)
 
     def members(self, members: Members, now_s: float) -> None:
-        """What load reports cannot say. Who has ejected everything has no calls: its last word stands."""
+        """What load reports cannot say. Who has ejected all of a place calls nobody there: its last word
+        stands."""
         reporter = self.reporters.get((members.voter.id, members.voter.locality))
         home = self._find(members.name)
         if reporter is None or home is None:
             self.dropped["name" if home is None else "reporters"] += 1
             return
-        if members.total > 0 and members.healthy == 0 and members.ejected > 0:
-            for locality in home.places.sites_of:
-                if (cell := reporter.cells.get((members.name, locality))) is not None:
-                    cell.repeat(now_s)
+        if emptied := _emptied(reporter, home, members):
+            for silent in emptied:
+                silent.repeat(now_s)
             self._hurry(home, False)
         looks = [(place, ms) for place, ms in members.latency_ms[:MAX_ROWS] if 0.0 <= ms < 1e9]
         for place, ms in looks:
-            fastest_ms = min((other for at, other in looks if at != place), default=float("inf"))
+            fastest_ms = min((other for at, other in looks if at != place), default=None)
+            if fastest_ms is None and ms >= SLOW_MS:  # who calls one place only: what do others get elsewhere
+                fastest_ms = home.fastest_ms(place.zone, now_s)
             for locality in home.places.sites_of:
                 # Envoy's statistics know zones, not subzones; an unknown region matches
                 if locality.zone != place.zone or place.region not in ("", locality.region):
                     continue
                 if (cell := reporter.cells.get((members.name, locality))) is not None:
                     cell.latency = cell.latency or Latency()
-                    cell.latency.add(ms, fastest_ms, now_s)
+                    cell.latency.add(ms, fastest_ms or 0.0, now_s)
                     if cell.latency.slow:
                         self._hurry(home, False)
 
@@ -348,6 +360,19 @@ class Ledger:
             self._unproven -= not oldest.id
             for cell in (*oldest.cells.values(), *oldest.ends.values()):
                 _unlink(cell)
+
+
+def _emptied(reporter: Reporter, home: Evidence, members: Members) -> list[Cell]:
+    """The places of which this one has ejected all. Envoy counts ejections of all places together: they must
+    explain those where its calls failed and ended."""
+    silent = [
+        (cell, sum(home.places.ready.get(site, 0) for site in sites))
+        for locality, sites in home.places.sites_of.items()
+        if (cell := reporter.cells.get((members.name, locality))) is not None and cell.fell_silent
+    ]
+    if not members.ejected or sum(count for _, count in silent) > members.ejected:
+        return []
+    return [cell for cell, _ in silent]
 
 
 def _unlink(cell: Cell) -> None:

@@ -109,6 +109,21 @@ def by_calls(look: Look) -> Finding | None:
     return None
 
 
+def by_ejection(look: Look) -> Finding | None:
+    """Callers that have ejected all they had there, so that they call nobody there any more."""
+    after_s = max(look.now_s - look.health.window_s, look.since_s)
+    gone = {cell.reporter.id: cell.reporter.node for cell in look.cells if cell.ejected_s > after_s}
+    found = look.all
+    if not gone or 2 * len(gone) <= found.voters:
+        return None
+    if len(gone) < max(2, min(look.health.min_reporters, found.voters)):
+        return None
+    if found.nodes > 1 and len(set(gone.values()) - {""}) < 2:
+        return None
+    cause = f"{len(gone)} of {found.voters} callers have ejected all endpoints there"
+    return Finding(Opinion.BAD, "ejection", cause, found, "", look.health.window_s)
+
+
 def by_few_and_check(look: Look) -> Finding | None:
     """Fewer than it takes, and an active check that agrees."""
     found = look.all
@@ -188,6 +203,7 @@ class Rule:
 RULES: tuple[Rule, ...] = (
     Rule("slow", "answers far slower than usual and elsewhere, for most callers", by_slow),
     Rule("calls", "calls of minReporters voters (or all there are, at least two), on two nodes", by_calls),
+    Rule("ejection", "most callers have ejected all endpoints there, so that they call no more", by_ejection),
     Rule("few with a check", "calls of fewer voters, and an active check that agrees", by_few_and_check),
     Rule("checks", "no calls: checks from two places, or one that sees others there pass", by_checks),
     Rule("few", "calls of too few voters: shown, moves nothing", by_few),
@@ -205,7 +221,7 @@ def examine(look: Look) -> Finding:
 
 
 def errors(votes: Tally) -> str:
-    """`5 of 6 voters see errors (97 % in the middle)`"""
+    """`5 of 6 voters see errors (the middle one 97 %)`"""
     if not votes.failed:
         return f"{votes.voters} voters see no errors"
-    return f"{votes.bad} of {votes.voters} voters see errors ({votes.low:.0f} % in the middle)"
+    return f"{votes.bad} of {votes.voters} voters see errors (the middle one {votes.low:.0f} %)"

@@ -19,6 +19,8 @@ from . import admin_health
 from .admin_health import time_of
 from .explain import Asked, UnknownError, answer, found, like
 from .health_view import HealthView
+from .order_words import concerning, told
+from .ordering import Shown
 from .replica import Connected, Happening, Origin, Readiness, Replica
 
 
@@ -36,6 +38,7 @@ class Seen:
     clients: tuple[Connected, ...]
     readiness: Readiness
     health: HealthView
+    orders: tuple[Shown, ...]
 
     @classmethod
     def of(cls, replica: Replica) -> Seen:
@@ -51,10 +54,11 @@ class Seen:
             tuple(replica.clients()),
             replica.readiness(),
             replica.health(),
+            tuple(replica.orders.listed()) if replica.orders is not None else (),
         )
 
 
-def status(seen: Seen) -> pb.Status:
+def status(seen: Seen, now_s: float) -> pb.Status:
     """Replicas, clusters, counts, problems, and what is failing over."""
     replica = pb.Replica(
         name=seen.name,
@@ -89,6 +93,7 @@ def status(seen: Seen) -> pb.Status:
         ),
         verdicts=admin_health.verdicts(seen.health),
         health=admin_health.health(seen.health),
+        orders=[told(one, now_s) for one in seen.orders],
     )
 
 
@@ -140,12 +145,10 @@ def client(seen: Seen, request: pb.ShowClientRequest) -> pb.ClientList:
     return pb.ClientList(clients=[_client(one, seen, whole=True) for one in chosen])
 
 
-def explanation(
-    world: World, sources: Mapping[str, SourceStatus], request: pb.ExplainRequest, view: HealthView
-) -> pb.Explanation:
+def explanation(seen: Seen, request: pb.ExplainRequest, now_s: float) -> pb.Explanation:
     """What that vantage is sent. UnknownError, or ValueError."""
-    said = request.vantage
-    source = sources.get(said.cluster)
+    said, world = request.vantage, seen.world
+    source = seen.sources.get(said.cluster)
     if source is not None and said.cluster not in world.clusters:
         reason = f": {source.reason}" if source.reason else ""
         raise UnknownError(f"cluster {said.cluster!r} is not known yet{reason}")
@@ -160,7 +163,9 @@ def explanation(
     message: pb.Explanation = ParseDict(
         answer(world, Asked.parse(request.service), vantage), pb.Explanation()
     )
-    message.remarks.extend(admin_health.remarks(view, message.service, message.port, located(world, vantage)))
+    key = ServiceKey.parse(message.service)
+    message.remarks.extend(admin_health.remarks(seen.health, key, message.port, located(world, vantage)))
+    message.remarks.extend(told(one, now_s) for one in concerning(seen.orders, world, key))
     return message
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -10,7 +10,7 @@ from tideover_core.model import Locality, ServiceKey, Vantage
 from tideover_health.verdict import Alarm, Kind, Verdict
 from tideover_proto.admin.v1 import admin_pb2 as pb
 
-from .health_view import HealthView, Looking, about, of_service, since
+from .health_view import HealthView, Looking, about, full, of_service, since
 
 
 def verdicts(view: HealthView) -> Iterable[pb.Verdict]:
@@ -27,20 +27,47 @@ def health(view: HealthView) -> pb.Health:
         proven_reporters=view.pace.proven,
         unproven_reporters=view.pace.unproven,
         alarms=[_alarm(alarm) for alarm in view.alarms],
-        dropped=view.heard.dropped,
+        dropped={why: _count(count) for why, count in view.heard.dropped.items()},
         reporters_by_endpoint=view.pace.by_endpoint,
         reports_per_second=view.pace.per_second,
         ejections=[
-            pb.Ejections(source=source, kind=kind, cause=cause, count=count)
+            pb.Ejections(source=source, kind=kind, cause=cause, count=_count(count))
             for (source, kind, cause), count in sorted(view.ejections.items())
         ],
     )
+    message.capacity.extend(_capacity(view))
     _looking(message, view.looking)
     if view.heard.last_report_s is not None:
         message.last_report.CopyFrom(time_of(view.heard.last_report_s))
     if view.heard.last_check_s is not None:
         message.last_check.CopyFrom(time_of(view.heard.last_check_s))
     return message
+
+
+def _count(count: int) -> int:
+    """As JSON has numbers."""
+    return min(count, 2**32 - 1)
+
+
+def _capacity(view: HealthView) -> Iterator[pb.Capacity]:
+    for target, plan in view.plans.items():
+        if text := full(target, plan):
+            places = [
+                pb.CapacityOfPlace(
+                    cluster=site.cluster,
+                    locality=str(site.locality),
+                    capacity=load.capacity,
+                    expected=load.expected,
+                )
+                for site, load in plan.loads.items()
+            ]
+            yield pb.Capacity(
+                service=str(target.service),
+                port=target.port,
+                shortfall=plan.shortfall,
+                places=places,
+                text=text,
+            )
 
 
 def _looking(message: pb.Health, looking: Looking) -> None:
@@ -52,9 +79,9 @@ def _looking(message: pb.Health, looking: Looking) -> None:
                 wanted_per_second=own.wanted_per_s,
                 most_per_second=own.most_per_s,
                 stretch=own.stretch,
-                passed=own.passed,
-                failed=own.failed,
-                not_looked=own.not_looked,
+                passed=_count(own.passed),
+                failed=_count(own.failed),
+                not_looked=_count(own.not_looked),
                 unasked=own.unasked,
             )
         )
@@ -65,7 +92,7 @@ def _looking(message: pb.Health, looking: Looking) -> None:
                 working=envoys.working,
                 endpoints=envoys.checked,
                 report_every_seconds=envoys.report_every_s,
-                results=envoys.results,
+                results=_count(envoys.results),
             )
         )
     if (told := looking.metrics) is not None:
@@ -73,15 +100,14 @@ def _looking(message: pb.Health, looking: Looking) -> None:
             pb.EnvoyMetrics(
                 streams=told.streams,
                 read_every_seconds=told.read_every_s,
-                read=told.read,
-                dropped=told.dropped,
+                read=_count(told.read),
+                dropped=_count(told.dropped),
             )
         )
 
 
-def remarks(view: HealthView, service: str, port: int, vantage: Vantage) -> list[str]:
+def remarks(view: HealthView, key: ServiceKey, port: int, vantage: Vantage) -> list[str]:
     """What was judged of this service port as far as it concerns that vantage, in the words of `status`."""
-    key = ServiceKey.parse(service)
     here = Locality(vantage.locality.region, vantage.locality.zone)
     concerning = [
         one
@@ -89,8 +115,10 @@ def remarks(view: HealthView, service: str, port: int, vantage: Vantage) -> list
         if one.subject.kind is not Kind.PAIR or one.subject.source == here
     ]
     alarms = [one for one in view.alarms if (one.service, one.port) == (key, port)]
+    plans = [full(target, plan) for target, plan in view.plans.items() if target[:2] == (key, port)]
     return [
         *(about(one, view.at_s) for one in concerning),
+        *filter(None, plans),
         *(f"port {one.port}{since(one.since_s, view.at_s)}: {one.message}" for one in alarms),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
@@ -98,7 +99,7 @@ class _Admin(OrderCalls, admin_pb2_grpc.AdminServicer):  # type: ignore[misc]  #
             await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, error)
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.Status:  # noqa: N802
-        return await _answered(context, answers.status, answers.Seen.of(self._replica))
+        return await _answered(context, answers.status, answers.Seen.of(self._replica), time.time())
 
     async def ListServices(  # noqa: N802
         self, request: pb.ListServicesRequest, context: Context
@@ -119,10 +120,8 @@ class _Admin(OrderCalls, admin_pb2_grpc.AdminServicer):  # type: ignore[misc]  #
         return await _answered(context, answers.client, answers.Seen.of(self._replica), request)
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.Explanation:  # noqa: N802
-        sources = dict(self._replica.sources())
-        view = self._replica.health()
-        world = self._replica.world.value
-        return await _answered(context, answers.explanation, world, sources, request, view)
+        seen = answers.Seen.of(self._replica)
+        return await _answered(context, answers.explanation, seen, request, time.time())
 
     async def ListEvents(  # noqa: N802
         self, request: pb.ListEventsRequest, context: Context

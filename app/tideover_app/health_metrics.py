@@ -49,6 +49,7 @@ class HealthMetrics(Collector):
         view = self._replica.health()
         yield from self._of_verdicts(view)
         yield from self._of_reports(view)
+        yield from self._of_capacity(view)
         yield self._of_traffic(view)
 
     def _of_verdicts(self, view: HealthView) -> Iterator[Metric]:
@@ -74,15 +75,34 @@ class HealthMetrics(Collector):
         for labels, count in sorted(view.ejections.items()):
             ejections.add_metric(labels, count)
         yield ejections
-        shortfall = GaugeMetricFamily(
+
+    def _of_capacity(self, view: HealthView) -> Iterator[Metric]:
+        """Of service ports of which something is full first: bounded."""
+        labels = ["service", "port"]
+        short = GaugeMetricFamily(
             "tideover_capacity_shortfall_requests_per_second",
-            "Calls of a service port that fit nowhere; only where there are some",
-            labels=["service", "port"],
+            "Calls of a service port that fit nowhere",
+            labels=labels,
         )
-        largest = sorted(view.shortfalls.items(), key=lambda one: (-one[1], str(one[0])))
-        for target, missing in largest[:MOST_PORTS]:
-            shortfall.add_metric([str(target.service), str(target.port)], missing)
-        yield shortfall
+        places = [*labels, "cluster", "locality"]
+        carried = GaugeMetricFamily(
+            "tideover_capacity_requests_per_second",
+            "What a place carries, as far as health admits calls",
+            labels=places,
+        )
+        expected = GaugeMetricFamily(
+            "tideover_capacity_expected_requests_per_second", "What a place is sent", labels=places
+        )
+        plans = sorted(
+            view.plans.items(), key=lambda one: (-one[1].shortfall, not one[1].shares, str(one[0]))
+        )
+        for target, planned in plans[:MOST_PORTS]:
+            port = [str(target.service), str(target.port)]
+            short.add_metric(port, planned.shortfall)
+            for site, load in planned.loads.items():
+                carried.add_metric([*port, site.cluster, str(site.locality)], load.capacity)
+                expected.add_metric([*port, site.cluster, str(site.locality)], load.expected)
+        yield from (short, carried, expected)
 
     def _of_reports(self, view: HealthView) -> Iterator[Metric]:
         now_s, heard = self._clock(), view.heard

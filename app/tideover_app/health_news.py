@@ -17,10 +17,10 @@ _Key = tuple[ServiceKey, int, Subject]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was told last: verdicts by subject, and alarms by service port."""
+    """What was told last: verdicts by subject, and alarms by service port and whether capacity is short."""
 
     verdicts: Mapping[_Key, Verdict] = field(default_factory=dict)
-    alarms: Mapping[tuple[ServiceKey, int], Alarm] = field(default_factory=dict)
+    alarms: Mapping[tuple[ServiceKey, int, bool], Alarm] = field(default_factory=dict)
 
 
 def news(
@@ -29,7 +29,7 @@ def news(
     """What is told now; the lines are those that are new, by service."""
     now = Told(
         {(one.service, one.port, one.subject): one for one in verdicts},
-        {(one.service, one.port): one for one in alarms},
+        {(one.service, one.port, one.short): one for one in alarms},
     )
     lines = [
         line
@@ -80,11 +80,17 @@ def _given(verdict: Verdict | None) -> tuple[bool, float]:
 
 
 def _alarms(before: Told, now: Told) -> list[Line]:
+    """Where one begins and ends: the numbers in it change all the time."""
     lines: list[Line] = []
-    for (service, port), alarm in sorted(now.alarms.items()):
-        known = before.alarms.get((service, port))
-        if known is None or known.message != alarm.message:
-            lines.append((Kind.FROZEN, f"Service {service}", f"port {port}: {alarm.message}"))
-    for service, port in sorted(before.alarms.keys() - now.alarms.keys()):
-        lines.append((Kind.NO_LONGER_FROZEN, f"Service {service}", f"port {port}: is judged again"))
+    for service, port, short in sorted(now.alarms.keys() - before.alarms.keys()):
+        alarm = now.alarms[service, port, short]
+        kind = Kind.CAPACITY_SHORT if short else Kind.FROZEN
+        lines.append((kind, f"Service {service}", f"port {port}: {alarm.message}"))
+    for service, port, short in sorted(before.alarms.keys() - now.alarms.keys()):
+        kind, said = (
+            (Kind.CAPACITY_ENOUGH, "everything that is called fits again")
+            if short
+            else (Kind.NO_LONGER_FROZEN, "is judged again")
+        )
+        lines.append((kind, f"Service {service}", f"port {port}: {said}"))
     return lines

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tideover_core.capacity import Rates
+from tideover_core.capacity import Plan, Rates
 from tideover_core.names import Target
 from tideover_core.steering import Loads
 from tideover_health.verdict import Alarm, Kind, Silence, State, Verdict
@@ -57,7 +57,7 @@ class HealthView:
     loads: Loads = field(default_factory=dict)
     learned: Mapping[Target, Rates] = field(default_factory=dict)  # where the configuration asks for it
     ejections: Ejections = field(default_factory=dict)
-    shortfalls: Mapping[Target, float] = field(default_factory=dict)  # requests per second
+    plans: Mapping[Target, Plan] = field(default_factory=dict)  # where capacity is known
 
 
 def where(verdict: Verdict) -> str:
@@ -78,7 +78,7 @@ def why(verdict: Verdict, now_s: float) -> str:
     """What was decided, since when and why, and what comes next and when, in words."""
     said = [f"{_given(verdict)}{since(verdict.since_s, now_s)}"]
     if verdict.causes:
-        said.append(", ".join(verdict.causes))
+        said += verdict.causes
     if verdict.relapses:
         said.append(f"{verdict.relapses} {'relapse' if verdict.relapses == 1 else 'relapses'} so far")
     if verdict.blocked:
@@ -115,6 +115,19 @@ def length(seconds: float) -> str:
     return f"{whole} s"
 
 
+def full(target: Target, plan: Plan) -> str:
+    """What capacity makes of a service port, in words; "" while nothing is full."""
+    if not plan.shares:
+        return ""
+    sites = [f"{site} {load.expected:,.0f} of {load.capacity:,.0f}" for site, load in plan.loads.items()]
+    more = len(sites) - MOST_SITES
+    rest = f", and {more} more" if more > 0 else ""
+    return (
+        f"port {target.port}: a place is full, so the rest flows on; "
+        f"requests/s expected of what each carries: {', '.join(sites[:MOST_SITES])}{rest}"
+    )
+
+
 def stopped(verdict: Verdict | None) -> str:
     """Why nothing is done about what is judged bad: an order, the budget. "" where only more must be seen."""
     why = verdict.blocked if verdict is not None else ""
@@ -123,6 +136,7 @@ def stopped(verdict: Verdict | None) -> str:
 
 # how reasons begin that somebody should know of, and not only wait for more voters
 STOPS = ("TrafficOrder", "the budget", "everything")
+MOST_SITES = 10  # in one line
 MOVED = (State.DOWN, State.HOLDING, State.RAMPING)  # the states in which traffic is elsewhere
 
 

@@ -48,6 +48,8 @@ class Kind(StrEnum):
     STEP_ABORTED = "StepAborted"  # errors came back with the traffic
     FROZEN = "Frozen"  # something looks bad, and nothing is done about it
     NO_LONGER_FROZEN = "NoLongerFrozen"
+    CAPACITY_SHORT = "CapacityShort"  # more is called than all places carry
+    CAPACITY_ENOUGH = "CapacityEnough"
     REPORTER_REFUSED = "ReporterRefused"  # who it claims to be is not what it proves
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 import structlog
 
 from tideover_core.allotment import Allotment
+from tideover_core.capacity import Plan
 from tideover_core.model import Problem, ServiceKey
 from tideover_core.names import Target
 from tideover_core.ramp import Outcome
@@ -33,8 +35,18 @@ KIND = "verdicts"  # of the document in `state`
 BETWEEN_S = 0.25  # two judgements, however much is reported
 BETWEEN_SAVES_S = 1.0
 ALLOT_EVERY_S = 1.0
+SHORT_FOR_S = 10.0  # a shortfall is over when there was none for so long
 AGAIN_AFTER_S = 5.0  # when it could not be saved
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Short:
+    """A service port of which more is called than all places carry, since when, and when that was last so."""
+
+    plan: Plan
+    since_s: float
+    seen_s: float
 
 
 class HealthKeeper:
@@ -62,7 +74,7 @@ class HealthKeeper:
         self._wake = asyncio.Event()
         self._allotment = allotment or Allotment()
         self._allot_at_s = float("-inf")
-        self._short_since_s: dict[Target, float] = {}
+        self._short: dict[Target, _Short] = {}
         self._told = Told()
         self._saved = b""
         self._unsaved = asyncio.Event()
@@ -131,22 +143,27 @@ class HealthKeeper:
         if now_s >= self._allot_at_s:
             self._allot_at_s = now_s + ALLOT_EVERY_S
             self._allotment.allot(world, judged, self.judge.loads(now_s))
-            short = self._allotment.shortfalls()
-            self._short_since_s = {target: self._short_since_s.get(target, now_s) for target in short}
+            self._hear_of_shortfalls(now_s)
         return self._allotment.steered(judged)
 
     def _alarms(self) -> list[Alarm]:
         """What people should look at: everything looks sick, or nobody has room."""
         alarms = list(self.judge.alarms())
-        for target, plan in self._allotment.shortfalls().items():
-            carried = sum(load.capacity for load in plan.loads.values())
+        for target, short in self._short.items():
+            carried = sum(load.capacity for load in short.plan.loads.values())
             said = (
-                f"{plan.shortfall:.3g} requests/s too many: all places that may be called "
-                f"carry {carried:.3g}; what fits nowhere is spread over them"
+                f"{short.plan.shortfall:,.0f} requests/s too many: all places that may be called "
+                f"carry {carried:,.0f}; what fits nowhere is spread over them by what each carries"
             )
-            since_s = self._short_since_s.get(target, self._now_s())
-            alarms.append(Alarm(target.service, target.port, said, since_s))
+            alarms.append(Alarm(target.service, target.port, said, short.since_s, short=True))
         return alarms
+
+    def _hear_of_shortfalls(self, now_s: float) -> None:
+        """One that comes and goes is one, with what was last too many."""
+        for target, plan in self._allotment.shortfalls().items():
+            known = self._short.get(target)
+            self._short[target] = _Short(plan, known.since_s if known else now_s, now_s)
+        self._short = {target: one for target, one in self._short.items() if now_s < one.seen_s + SHORT_FOR_S}
 
     def view(self) -> HealthView:
         """What is judged now."""
@@ -162,7 +179,7 @@ class HealthKeeper:
             loads=self._guarded("loads", lambda: self.judge.loads(now_s), {}),
             learned=self._allotment.rates(),
             ejections=self._ejections(looking),
-            shortfalls={target: plan.shortfall for target, plan in self._allotment.shortfalls().items()},
+            plans=self._allotment.plans,
         )
 
     def _ejections(self, looking: Looking) -> Ejections:

@@ -178,11 +178,15 @@ def _scaled(placed: Sequence[Placed], shares: Shares) -> Iterator[Placed]:
 
 def _partly(first: Standing, holds: Holds) -> list[str]:
     """Why anything is admitted in part."""
-    found = [holds[one.endpoint.key] for one in first.sent if one.endpoint.key in holds]
+    found = [
+        (Site(one.endpoint.cluster, one.endpoint.locality), holds[one.endpoint.key])
+        for one in first.sent
+        if one.endpoint.key in holds
+    ]
     return list(
         dict.fromkeys(
-            f"admitted {percent:g} %: {cause}"
-            for hold in found
+            f"{site} is admitted {percent:g} %: {cause}"
+            for site, hold in found
             for percent, causes in ((hold.judged, hold.judgements), (hold.ordered, hold.orders))
             for cause in causes
             if percent < WHOLE

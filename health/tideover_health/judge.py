@@ -40,6 +40,7 @@ READ_PER_S, READ_AT_ONCE, PASS = 40_000.0, 8_000.0, 10
 SILENT_S = 10.0  # no report for so long, or for three intervals: nobody is heard
 SET_BACK_S = 5.0
 MAX_SAVED = 100_000
+_WIDTH = {Kind.SITE: 0, Kind.PAIR: 1, Kind.ENDPOINT: 2}
 _SEVERITY = {State.DOWN: 0, State.HOLDING: 1, State.RAMPING: 2, State.SUSPECT: 3, State.HEALTHY: 4}
 
 
@@ -126,7 +127,16 @@ class Judge:
             for standing in port.standings.values()
             if standing.state is not State.HEALTHY
         ]
-        return sorted(found, key=lambda one: (_SEVERITY[one.state], one.service, one.port, str(one.subject)))
+        return sorted(
+            found,
+            key=lambda one: (
+                _SEVERITY[one.state],
+                one.service,
+                one.port,
+                _WIDTH[one.subject.kind],
+                str(one.subject),
+            ),
+        )
 
     def alarms(self) -> Sequence[Alarm]:
         """Services of which everything looks sick, so that nothing is moved."""

@@ -114,13 +114,12 @@ def by_ejection(look: Look) -> Finding | None:
     after_s = max(look.now_s - look.health.window_s, look.since_s)
     gone = {cell.reporter.id: cell.reporter.node for cell in look.cells if cell.ejected_s > after_s}
     found = look.all
-    if not gone or 2 * len(gone) <= found.voters:
-        return None
-    if len(gone) < max(2, min(look.health.min_reporters, found.voters)):
+    callers = max(found.voters, len(gone))
+    if 2 * len(gone) <= callers or len(gone) < max(2, min(look.health.min_reporters, callers)):
         return None
     if found.nodes > 1 and len(set(gone.values()) - {""}) < 2:
         return None
-    cause = f"{len(gone)} of {found.voters} callers have ejected all endpoints there"
+    cause = f"{len(gone)} of {callers} callers have ejected all endpoints there"
     return Finding(Opinion.BAD, "ejection", cause, found, "", look.health.window_s)
 
 

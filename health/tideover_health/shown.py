@@ -25,9 +25,9 @@ def verdict_of(port: Port, standing: Standing, skew_s: float) -> Verdict:
     finding, ramp, failback = standing.finding, standing.ramp, port.places.failback
     votes = finding.votes
     due_s = None if standing.blocked else standing.due_s(failback)
-    causes = [standing.cause] if standing.moved and standing.cause else []
-    if finding.cause not in causes:
-        causes.append(f"{finding.rule}: {finding.cause}")
+    causes = [f"cause: {standing.cause}"] if standing.moved and standing.cause else []
+    if not causes or finding.cause != standing.cause.removeprefix("relapse: "):
+        causes.append(f"{'now ' if causes else ''}{finding.rule}: {finding.cause}")
     stepping = ramp.stage is Stage.STEPPING
     return Verdict(
         service=port.places.service,
@@ -35,7 +35,7 @@ def verdict_of(port: Port, standing: Standing, skew_s: float) -> Verdict:
         subject=standing.subject,
         state=standing.state,
         percent=ramp.percent,
-        since_s=standing.since_s - skew_s,
+        since_s=(ramp.since_s if stepping else standing.since_s) - skew_s,
         error_percent=votes.low if votes.voters else None,
         voters_for=votes.bad,
         voters_against=votes.voters - votes.bad,

@@ -52,7 +52,7 @@ class Verdict:
     subject: Subject
     state: State
     percent: float  # of its share that it is given
-    since_s: float  # on the judge's clock
+    since_s: float  # on the judge's clock: the state, or the step of the way back
     error_percent: float | None = None  # the middle voter's; None: nothing is seen
     voters_for: int = 0  # that it is bad
     voters_against: int = 0
@@ -67,12 +67,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something that people should look at: everything looks sick, so nothing is moved."""
+    """Something that people should look at: everything looks sick, so nothing is moved; or (`short`) more is
+    called than all places carry."""
 
     service: ServiceKey
     port: int
     message: str
     since_s: float
+    short: bool = False
 
 
 @dataclass(frozen=True, slots=True)

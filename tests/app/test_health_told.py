@@ -16,10 +16,15 @@ from tideover_app.cli.output import document
 from tideover_app.health_metrics import HealthMetrics
 from tideover_app.health_news import Told, news
 from tideover_app.health_view import HealthView, Looking, Pace
+from tideover_app.order_words import concerning, told
+from tideover_app.ordering import Shown
 from tideover_app.replica import Kind
-from tideover_core.model import Locality
+from tideover_core.capacity import Load, Plan
+from tideover_core.model import Locality, ServiceKey
 from tideover_core.names import Target
+from tideover_core.orders import Action, TrafficOrder
 from tideover_core.steering import Admission, PortSteering, Site
+from tideover_core.target import Aim
 from tideover_health.active.prober_run import ProberStatus
 from tideover_health.hds_server import HdsStatus
 from tideover_health.metrics_server import MetricsStatus
@@ -35,6 +40,7 @@ WORDS = (
 )
 PACE = Pace(1.0, 2.2, 4, 3, last_report_s={"sidecar-1": SNAPSHOT_AT_S})
 NOW_S = SNAPSHOT_AT_S + 12
+PLAN = Plan({PARIS.locality: {PARIS: 1.0}}, {PARIS: Load(80.0, 100.0)}, 20.0)
 ALARM = Alarm(RATINGS, 9080, "all places look sick: nothing is moved", SNAPSHOT_AT_S)
 VIEW = HealthView(
     at_s=NOW_S,
@@ -49,14 +55,14 @@ VIEW = HealthView(
         MetricsStatus(5, 0.1, 40, 2, {"consecutive_gateway_failure": 2}),
     ),
     ejections={("judge", "site", "calls"): 3, ("envoy", "endpoint", "consecutive_gateway_failure"): 2},
-    shortfalls={Target(RATINGS, 9080): 20.0},
+    plans={Target(RATINGS, 9080): PLAN},
 )
 SPENT = "the budget is spent: 1 of 2 places are emptied, at most 1 may be"
 S, D, H, R = State.SUSPECT, State.DOWN, State.HOLDING, State.RAMPING
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "told"),
+    ("before", "now", "expected"),
     [
         (None, verdict(S, 100), None),
         (verdict(S, 100), verdict(D), Kind.SERVICE_UNHEALTHY),
@@ -84,10 +90,12 @@ S, D, H, R = State.SUSPECT, State.DOWN, State.HOLDING, State.RAMPING
         (None, verdict(S, 100, blocked="1 of at least 3 voters"), None),
     ],
 )
-def test_which_change_is_which_event(before: Verdict | None, now: Verdict | None, told: Kind | None) -> None:
+def test_which_change_is_which_event(
+    before: Verdict | None, now: Verdict | None, expected: Kind | None
+) -> None:
     known, _ = news(Told(), [before] if before else [], [], NOW_S)
     _, lines = news(known, [now] if now else [], [], NOW_S)
-    assert [line[0] for line in lines] == ([told] if told else [])
+    assert [line[0] for line in lines] == ([expected] if expected else [])
 
 
 def test_alarms_begin_and_end_and_lines_name_the_service() -> None:
@@ -110,6 +118,35 @@ def test_an_endpoint_and_a_path_are_named() -> None:
     ]
 
 
+def test_a_shortfall_is_told_where_it_begins_and_ends_whatever_its_size() -> None:
+    short = replace(ALARM, message="20 requests/s too many", short=True)
+    known, lines = news(Told(), [], [ALARM, short], NOW_S)
+    assert [line[0] for line in lines] == [Kind.FROZEN, Kind.CAPACITY_SHORT]
+    known, lines = news(known, [], [replace(short, message="30 requests/s too many")], NOW_S)
+    assert [line[0] for line in lines] == [Kind.NO_LONGER_FROZEN]
+    assert [line[0] for line in news(known, [], [], NOW_S)[1]] == [Kind.CAPACITY_ENOUGH]
+
+
+def test_an_order_says_who_why_how_far_and_what_comes_next() -> None:
+    aim = Aim(cluster="paris")
+    order = TrafficOrder(
+        "t", "kernel", Action.DRAIN, aim, expires_at_s=NOW_S + 7200, reason="upgrade", author="user:alice"
+    )
+    draining = Shown(order, "Draining", 100.0, NOW_S - 12, "state", next_s=18.0)
+    world = FakeReplica().world.value
+    assert list(concerning([draining], world, RATINGS)) == [draining]
+    assert list(concerning([draining], world, ServiceKey("x", "y"))) == []
+    assert told(draining, NOW_S) == (
+        "TrafficOrder t/kernel: Drain cluster/paris 100 % (upgrade); placed 12 s ago by user:alice; "
+        "Draining, 100 % in force; drained in 18 s; ends in 2 h"
+    )
+    freeze = replace(order, action=Action.FREEZE, author="", expires_at_s=None)
+    assert told(Shown(freeze, "InForce", 100.0, NOW_S, "hub"), NOW_S) == (
+        "TrafficOrder t/kernel: Freeze cluster/paris (upgrade); placed 0 s ago by its object; InForce; "
+        "ends when it is deleted"
+    )
+
+
 async def asked(replica: FakeReplica) -> tuple[pb.Status, pb.Explanation, pb.ClientList]:
     async with serving(replica) as address, grpc.aio.insecure_channel(address) as channel:
         stub = admin_pb2_grpc.AdminStub(channel)
@@ -127,7 +164,11 @@ async def test_status_explain_and_clients_say_the_same() -> None:
     assert [one.text for one in status.verdicts] == [WORDS]
     assert status.verdicts[0].state == "down"
     assert not status.verdicts[0].HasField("error_percent")
-    assert list(explanation.remarks) == [WORDS, f"port 9080 for 12 s: {ALARM.message}"]
+    full = (
+        "port 9080: a place is full, so the rest flows on; requests/s expected of what each carries: "
+        "paris eu-west/eu-west-a/ 100 of 80"
+    )
+    assert list(explanation.remarks) == [WORDS, full, f"port 9080 for 12 s: {ALARM.message}"]
     assert clients.clients[0].last_report.seconds == SNAPSHOT_AT_S
     health = status.health
     assert (health.detection_seconds, health.proven_reporters, health.unproven_reporters) == (2.2, 4, 3)
@@ -155,12 +196,13 @@ async def test_status_explain_and_clients_say_the_same() -> None:
         ("judge", "site", 3),
     ]
     assert "3 s ago" in shown
+    assert f"bookinfo/ratings {full}" in shown
 
 
 async def test_a_verdict_on_a_path_is_no_remark_for_others() -> None:
     elsewhere = Subject(Judged.PAIR, PARIS, Locality("eu-north", "eu-north-a"))
     here = Subject(Judged.PAIR, PARIS, Locality("eu-west", "eu-west-a"))
-    view = replace(VIEW, verdicts=(verdict(subject=elsewhere), verdict(subject=here)), alarms=())
+    view = replace(VIEW, verdicts=(verdict(subject=elsewhere), verdict(subject=here)), alarms=(), plans={})
     _, explanation, _ = await asked(FakeReplica(judged=view))
     (remark,) = explanation.remarks
     assert "from eu-west/eu-west-a/" in remark

@@ -16,6 +16,7 @@ from tideover_app.run_health import HealthKeeper
 from tideover_app.run_replica import RunningReplica
 from tideover_app.snapshot import StateFolder
 from tideover_core.model import Locality, ServiceKey
+from tideover_core.names import Target
 from tideover_core.steering import Admission, PortSteering, Site, Steering
 from tideover_core.world import World
 from tideover_health.judge import Judge
@@ -202,3 +203,14 @@ async def test_what_is_above_capacity_is_shared_out_and_a_shortfall_is_an_alarm(
     kept.keeper.decide()
     (alarm,) = kept.keeper.view().alarms
     assert alarm.message.startswith("20 requests/s too many: all places that may be called carry 80")
+    assert (alarm.short, kept.keeper.view().plans[Target(RATINGS, 9080)].shortfall) == (True, 20)
+    since_s = alarm.since_s
+    for rate in (60.0, 101.0):  # it comes and goes: that is one, and told once
+        rates[RATINGS, 9080, A, PA] = rate
+        kept.keeper.decide()
+    assert [one.since_s for one in kept.keeper.view().alarms] == [since_s]
+    assert sum("CapacityShort" in one for one in kept.events()) == 1
+    rates[RATINGS, 9080, A, PA] = 60.0
+    monkeypatch.setattr(run_health, "SHORT_FOR_S", 0.0)
+    kept.keeper.decide()
+    assert "CapacityEnough" in kept.events()[-1]

@@ -191,6 +191,27 @@ def test_latencies_by_zone_and_what_is_none() -> None:
     assert (name, cluster.latency_ms) == (f"{NAME}#v1", {"z.1": 250.0})
 
 
+def test_ejections_count_from_where_an_envoy_is_first_heard_and_never_more_than_endpoints() -> None:
+    def said(endpoints: int, **causes: float) -> dict[str, metrics.Cluster]:
+        members = [(f"cluster.bookinfo/ratings_9080.membership_{n}", endpoints) for n in ("total", "healthy")]
+        message = metrics_pb2.StreamMetrics.FromString(pushed(*members))
+        for cause, count in causes.items():
+            name = f"cluster.bookinfo/ratings_9080.outlier_detection.ejections_enforced_{cause}"
+            message.envoy_metrics.add(name=name).metric.add().counter.value = count
+        return metrics.clusters(message.SerializeToString(), "a")
+
+    counts = metrics.Counts()
+    assert counts.grown(said(3, consecutive_5xx=7, total=9)) == {}
+    assert counts.grown(said(3, consecutive_5xx=8, success_rate=1)) == {
+        "consecutive_5xx": 1,
+        "success_rate": 1,
+    }
+    assert counts.grown(said(3)) == {}
+    assert counts.grown(said(3, consecutive_5xx=1e12, made_up=5)) == {"consecutive_5xx": 3}
+    assert counts.grown(said(3, consecutive_5xx=2)) == {}
+    assert counts.grown(said(3, consecutive_5xx=math.nan)) == {}
+
+
 async def test_a_flood_of_metrics_is_dropped_unread_and_nonsense_ends_the_stream() -> None:
     told: list[Members] = []
     options = MetricsOptions(most_read_per_second=1, shortest_gap_s=0)

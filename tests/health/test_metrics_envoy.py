@@ -8,7 +8,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from support.backend import HttpBackend
 from support.backend import serving as backends
@@ -65,16 +64,8 @@ def _bootstrap(port: int, http_port: int, backend: HttpBackend) -> dict[str, Any
     return bare_bootstrap(port, "e1", **metrics("xds", "0.3s")) | {"static_resources": resources}
 
 
-class SlowBackend(HttpBackend):
-    delay_s = 0.0
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(self.delay_s)
-        return await super()._answer(request)
-
-
 async def test_members_slow_answers_and_total_ejection(tmp_path: Path) -> None:
-    backend, http_port, told = SlowBackend("one"), free_port(), list[Members]()
+    backend, http_port, told = HttpBackend("one"), free_port(), list[Members]()
     server = MetricsServer(told.append, proven)
     async with (
         backends(backend),
@@ -108,6 +99,7 @@ async def test_members_slow_answers_and_total_ejection(tmp_path: Path) -> None:
         backend.status = 503
         await call()
         await until(lambda: (told[-1].total, told[-1].healthy, told[-1].ejected) == (1, 0, 1))
+        await until(lambda: server.status.ejections == {"consecutive_5xx": 1})
         # all that Envoy still counts is what was asked for
         assert not await envoy.stats("upstream_rq_total")
         assert server.status.streams == 1

@@ -61,6 +61,10 @@ def status(answer: Document, now_s: float, *, fold: bool = False) -> RenderableT
     else:
         parts.append(Text("nothing is failing over", style=_FINE))
     parts += tables_health.health(answer, fold=fold)
+    orders = answer.get("orders", [])
+    if orders:
+        parts.append(Text("\nordered", style="yellow"))
+        parts += [*(Text(one) for one in orders[:MOST_LINES]), *_rest(orders)]
     if answer["problems"]:
         parts += [
             Text(f"\n{_many(len(answer['problems']), 'problem')}", style=_BAD),

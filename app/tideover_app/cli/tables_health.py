@@ -52,6 +52,8 @@ def health(answer: Document, *, fold: bool = False) -> list[RenderableType]:
         )
         if len(judged) > MOST_LINES:
             parts.append(Text(f"and {len(judged) - MOST_LINES} more; -o json lists them", style="dim"))
+    for one in about.get("capacity", [])[:MOST_LINES]:
+        parts.append(Text(f"{one['service']} {one['text']}", style="yellow"))
     parts.append(Text(_seen(about), style="dim"))
     parts += [Text(line, style="dim") for line in (*_checked(about), *_refused(about))]
     return parts
@@ -96,14 +98,13 @@ def _checked(about: Document) -> Iterator[str]:
             f"endpoints, and say so every {envoys['reportEverySeconds']:g} s"
         )
     if told.get("streams"):
-        lost = f"; {told['dropped']} messages were too many to be read" if int(told["dropped"]) else ""
+        lost = f"; {told['dropped']} messages were too many to be read" if told["dropped"] else ""
         yield f"{told['streams']} Envoys send statistics{lost}"
 
 
 def _refused(about: Document) -> Iterator[str]:
     """What was reported and does not count."""
-    dropped = {reason: int(count) for reason, count in about.get("dropped", {}).items()}
-    if dropped:
+    if dropped := about.get("dropped"):
         said = ", ".join(f"{count} {_DROPPED.get(why, why)}" for why, count in sorted(dropped.items()))
         yield f"reported, but not counted since the start: {said}"
 

@@ -97,7 +97,8 @@ class Counts:
             for cause, count in cluster.ejections.items():
                 # Envoy sends a counter from its first count on
                 known = count if before is None else now.get((name, cause), 0)
-                grown[cause] += max(0, min(count - known, cluster.total))
+                if (more := min(count - known, cluster.total)) > 0:
+                    grown[cause] += more
                 now[name, cause] = count
         self._before = now
         return grown

@@ -204,7 +204,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ("replicas", "clusters", "failing_over", "problems", "services", "clients", "verdicts", "health")
+    __slots__ = ("replicas", "clusters", "failing_over", "problems", "services", "clients", "verdicts", "health", "orders")
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     CLUSTERS_FIELD_NUMBER: _ClassVar[int]
     FAILING_OVER_FIELD_NUMBER: _ClassVar[int]
@@ -213,6 +213,7 @@ class Status(_message.Message):
     CLIENTS_FIELD_NUMBER: _ClassVar[int]
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
     replicas: _containers.RepeatedCompositeFieldContainer[Replica]
     clusters: _containers.RepeatedCompositeFieldContainer[Cluster]
     failing_over: _containers.RepeatedCompositeFieldContainer[FailingOver]
@@ -221,7 +222,8 @@ class Status(_message.Message):
     clients: ClientCounts
     verdicts: _containers.RepeatedCompositeFieldContainer[Verdict]
     health: Health
-    def __init__(self, replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., clusters: _Optional[_Iterable[_Union[Cluster, _Mapping]]] = ..., failing_over: _Optional[_Iterable[_Union[FailingOver, _Mapping]]] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., services: _Optional[_Union[ServiceCounts, _Mapping]] = ..., clients: _Optional[_Union[ClientCounts, _Mapping]] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., health: _Optional[_Union[Health, _Mapping]] = ...) -> None: ...
+    orders: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., clusters: _Optional[_Iterable[_Union[Cluster, _Mapping]]] = ..., failing_over: _Optional[_Iterable[_Union[FailingOver, _Mapping]]] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., services: _Optional[_Union[ServiceCounts, _Mapping]] = ..., clients: _Optional[_Union[ClientCounts, _Mapping]] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., orders: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Verdict(_message.Message):
     __slots__ = ("service", "port", "kind", "cluster", "locality", "source", "address", "state", "percent", "since", "error_percent", "voters_for", "voters_against", "relapses", "causes", "blocked", "next_step", "next", "text", "voters_by_error_rate", "stage")
@@ -270,7 +272,7 @@ class Verdict(_message.Message):
     def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., kind: _Optional[str] = ..., cluster: _Optional[str] = ..., locality: _Optional[str] = ..., source: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[str] = ..., percent: _Optional[float] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_percent: _Optional[float] = ..., voters_for: _Optional[int] = ..., voters_against: _Optional[int] = ..., relapses: _Optional[int] = ..., causes: _Optional[_Iterable[str]] = ..., blocked: _Optional[str] = ..., next_step: _Optional[str] = ..., next: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., text: _Optional[str] = ..., voters_by_error_rate: _Optional[_Iterable[int]] = ..., stage: _Optional[str] = ...) -> None: ...
 
 class Health(_message.Message):
-    __slots__ = ("enabled", "report_interval_seconds", "detection_seconds", "proven_reporters", "unproven_reporters", "checks_per_second", "last_report", "last_check", "alarms", "dropped", "reporters_by_endpoint", "reports_per_second", "active_checks", "envoy_checks", "envoy_metrics", "ejections")
+    __slots__ = ("enabled", "report_interval_seconds", "detection_seconds", "proven_reporters", "unproven_reporters", "checks_per_second", "last_report", "last_check", "alarms", "dropped", "reporters_by_endpoint", "reports_per_second", "active_checks", "envoy_checks", "envoy_metrics", "ejections", "capacity")
     class DroppedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -294,6 +296,7 @@ class Health(_message.Message):
     ENVOY_CHECKS_FIELD_NUMBER: _ClassVar[int]
     ENVOY_METRICS_FIELD_NUMBER: _ClassVar[int]
     EJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
     enabled: bool
     report_interval_seconds: float
     detection_seconds: float
@@ -310,7 +313,8 @@ class Health(_message.Message):
     envoy_checks: EnvoyChecks
     envoy_metrics: EnvoyMetrics
     ejections: _containers.RepeatedCompositeFieldContainer[Ejections]
-    def __init__(self, enabled: _Optional[bool] = ..., report_interval_seconds: _Optional[float] = ..., detection_seconds: _Optional[float] = ..., proven_reporters: _Optional[int] = ..., unproven_reporters: _Optional[int] = ..., checks_per_second: _Optional[float] = ..., last_report: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_check: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., alarms: _Optional[_Iterable[_Union[Alarm, _Mapping]]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., reporters_by_endpoint: _Optional[int] = ..., reports_per_second: _Optional[float] = ..., active_checks: _Optional[_Union[ActiveChecks, _Mapping]] = ..., envoy_checks: _Optional[_Union[EnvoyChecks, _Mapping]] = ..., envoy_metrics: _Optional[_Union[EnvoyMetrics, _Mapping]] = ..., ejections: _Optional[_Iterable[_Union[Ejections, _Mapping]]] = ...) -> None: ...
+    capacity: _containers.RepeatedCompositeFieldContainer[Capacity]
+    def __init__(self, enabled: _Optional[bool] = ..., report_interval_seconds: _Optional[float] = ..., detection_seconds: _Optional[float] = ..., proven_reporters: _Optional[int] = ..., unproven_reporters: _Optional[int] = ..., checks_per_second: _Optional[float] = ..., last_report: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_check: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., alarms: _Optional[_Iterable[_Union[Alarm, _Mapping]]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., reporters_by_endpoint: _Optional[int] = ..., reports_per_second: _Optional[float] = ..., active_checks: _Optional[_Union[ActiveChecks, _Mapping]] = ..., envoy_checks: _Optional[_Union[EnvoyChecks, _Mapping]] = ..., envoy_metrics: _Optional[_Union[EnvoyMetrics, _Mapping]] = ..., ejections: _Optional[_Iterable[_Union[Ejections, _Mapping]]] = ..., capacity: _Optional[_Iterable[_Union[Capacity, _Mapping]]] = ...) -> None: ...
 
 class ActiveChecks(_message.Message):
     __slots__ = ("endpoints", "wanted_per_second", "most_per_second", "stretch", "passed", "failed", "not_looked", "unasked")
@@ -364,6 +368,32 @@ class EnvoyMetrics(_message.Message):
     read: int
     dropped: int
     def __init__(self, streams: _Optional[int] = ..., read_every_seconds: _Optional[float] = ..., read: _Optional[int] = ..., dropped: _Optional[int] = ...) -> None: ...
+
+class Capacity(_message.Message):
+    __slots__ = ("service", "port", "shortfall", "places", "text")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    SHORTFALL_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    port: int
+    shortfall: float
+    places: _containers.RepeatedCompositeFieldContainer[CapacityOfPlace]
+    text: str
+    def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., shortfall: _Optional[float] = ..., places: _Optional[_Iterable[_Union[CapacityOfPlace, _Mapping]]] = ..., text: _Optional[str] = ...) -> None: ...
+
+class CapacityOfPlace(_message.Message):
+    __slots__ = ("cluster", "locality", "capacity", "expected")
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    LOCALITY_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    cluster: str
+    locality: str
+    capacity: float
+    expected: float
+    def __init__(self, cluster: _Optional[str] = ..., locality: _Optional[str] = ..., capacity: _Optional[float] = ..., expected: _Optional[float] = ...) -> None: ...
 
 class Ejections(_message.Message):
     __slots__ = ("source", "kind", "cause", "count")

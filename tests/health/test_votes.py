@@ -55,6 +55,14 @@ def test_who_has_few_calls_votes_together_with_others_like_him() -> None:
     assert tally(votes(*[1.0] * 12, calls=1), 50).low == 100
 
 
+def test_of_those_who_vote_together_only_who_saw_calls_fail_counts_for_its_node() -> None:
+    failing = [Vote(f"v{n}", "n1", HERE, 1, 1) for n in range(8)]
+    well = [Vote(f"v{n}z", "n2", HERE, 1, 0) for n in range(0, 8, 3)]
+    found = tally([*failing, *well], 50)
+    assert (found.voters, found.nodes, found.bad_nodes) == (11, 2, 1)
+    assert found.low > 50
+
+
 def test_the_histogram_counts_voters() -> None:
     assert tally(votes(0, 0.05, 0.55, 1), 50).histogram == (2, 0, 0, 0, 0, 1, 0, 0, 0, 1)
 

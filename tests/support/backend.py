@@ -13,6 +13,7 @@ from aiohttp import WSMsgType, web
 from support.ports import free_port
 
 GRPC_METHOD = "/test.Echo/Say"
+GRPC_STREAM = "/test.Echo/Chat"
 
 
 class HttpBackend:
@@ -22,6 +23,7 @@ class HttpBackend:
         self.name, self.port, self.host = name, port or free_port(), host
         self.status = 200
         self.hangs = False  # accepts and never answers
+        self.delay_s = 0.0  # before each answer
         self.resets = False  # reads the request and closes the connection without an answer
         self.answers: dict[str, str] = {}  # more headers of its answers
         self.calls = 0
@@ -47,8 +49,8 @@ class HttpBackend:
         self.headers.append(dict(request.headers))
         if self.hangs:
             await asyncio.Event().wait()
-        if slow := request.query.get("slow_s"):
-            await asyncio.sleep(float(slow))
+        if slow_s := float(request.query.get("slow_s", self.delay_s)):
+            await asyncio.sleep(slow_s)
         if self.resets and request.transport is not None:
             request.transport.abort()
         answer = {"servedBy": self.name, "method": request.method, "path": request.path}
@@ -67,7 +69,7 @@ class HttpBackend:
 
 
 class GrpcBackend:
-    """gRPC over cleartext HTTP/2; `GRPC_METHOD` takes bytes and answers its name."""
+    """gRPC over cleartext HTTP/2: `GRPC_METHOD` answers its name, `GRPC_STREAM` does so to each message."""
 
     def __init__(self, name: str, port: int = 0, host: str = "127.0.0.1") -> None:
         self.name, self.port, self.host = name, port or free_port(), host
@@ -79,10 +81,10 @@ class GrpcBackend:
     async def start(self) -> None:
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         handler: Any = grpc.unary_unary_rpc_method_handler(self._say)
+        stream: Any = grpc.stream_stream_rpc_method_handler(self._chat)
         service, method = GRPC_METHOD.strip("/").split("/")
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(service, {method: handler}),)
-        )
+        handlers = {method: handler, GRPC_STREAM.rpartition("/")[2]: stream}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
         self._server.add_insecure_port(f"{self.host}:{self.port}")
         await self._server.start()
 
@@ -98,6 +100,13 @@ class GrpcBackend:
         if self.code is not grpc.StatusCode.OK:
             await context.abort(self.code, f"{self.name} was told to")
         return self.name.encode()
+
+    async def _chat(
+        self, messages: AsyncIterator[bytes], _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[bytes]:
+        self.calls += 1
+        async for _ in messages:
+            yield self.name.encode()
 
 
 class TcpBackend:

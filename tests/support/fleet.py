@@ -7,7 +7,7 @@ async with mesh(folder, settings=...) as world, running_tideover(world.setup) as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -114,8 +114,10 @@ async def fleet(
     *,
     cluster: str = "paris",
     per_second: int = 30,
+    more: Sequence[str] = (),
 ) -> AsyncIterator[Fleet]:
-    """So many callers in that cluster; with certificates of their own, or (None) plain ones."""
+    """So many callers in that cluster; with certificates of their own, or (None) plain ones. `more` options
+    of `tideover bootstrap envoy`."""
     folder = world.setup.folder
     where = ["--cluster", cluster, "--namespace", "bookinfo"]
     where += ["--locality", f"{REGIONS[cluster]}/{ZONES[cluster]}"]
@@ -124,7 +126,7 @@ async def fleet(
         async def start(number: int) -> Caller:
             name = f"{cluster}-caller-{number}"
             proof = mtls.envoy(name) if mtls is not None else []
-            bootstrap = await tideover.bootstrap(*where, "--node-id", name, *proof)
+            bootstrap = await tideover.bootstrap(*where, "--node-id", name, *proof, *more)
             envoy = await stack.enter_async_context(running_envoy(bootstrap, folder, name=name))
             port = int(bootstrap["node"]["metadata"]["HTTP_PORT"])
             calls = load(port, world.host, callers=2, per_second=per_second)

@@ -13,9 +13,7 @@ MAX_DRAINED_PERCENT = 50.0  # without a policy
 
 def allowed(total: int, percent: float) -> int:
     """How many of so many may be emptied."""
-    share = max(0.0, min(100.0, percent))
-    # 100 * 0.29 is 28.999999999999996
-    return int(total * share / 100.0 + 1e-9)
+    return int(total * max(0.0, min(100.0, percent)) / 100.0)  # 100 * 0.29 is 28.999999999999996
 
 
 def refuses_site(total: int, drained: int, others_well: int, percent: float) -> str:

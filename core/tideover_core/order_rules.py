@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from .alike import like, unknown
 from .dry_run import Bereft
@@ -24,7 +25,8 @@ LONGEST_S = 90 * 24 * 3600.0  # an order that is meant for ever is a policy
 def refusal(order: TrafficOrder, world: World, now_s: float) -> str:
     """Why an order can not be taken, "" when it can."""
     if order.expires_at_s is not None and order.expires_at_s <= now_s:
-        return f"it has expired {now_s - order.expires_at_s:.0f} s before it came"
+        ended = datetime.fromtimestamp(max(0.0, order.expires_at_s), UTC)  # the same words at each look
+        return f"it expired at {ended:%Y-%m-%dT%H:%M:%SZ}, before it came"
     about = order.target.service
     if order.namespace != world.root_namespace and (about is None or about.namespace != order.namespace):
         return f"outside of {world.root_namespace} an order is about a service of its own namespace"

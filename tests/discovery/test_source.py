@@ -358,3 +358,17 @@ async def test_policies_are_followed_and_a_refused_one_keeps_its_last_good_versi
         vanish(folder.path)
         await until(lambda: len(found.policies.value.problems) == 3)
         assert found.policies.value.destination_rules == (rule,)
+
+
+async def test_an_order_among_the_policies_does_not_count_and_that_is_said(tmp_path: Path) -> None:
+    folder = ClusterFolder(tmp_path / "policies")
+    order = "{action: Drain, target: {cluster: paris}, reason: x}"
+    folder.write_text(
+        "o.yaml",
+        f"apiVersion: tideover.dev/v1alpha1\nkind: TrafficOrder\nmetadata: {{name: out}}\nspec: {order}\n",
+    )
+    found = PolicySource(folder.path)
+    async with running(found):
+        (problem,) = await until(lambda: found.policies.value.problems)
+    assert problem.object == "TrafficOrder default/out"
+    assert problem.message == "an order does not count in the folder of policies"

@@ -73,6 +73,7 @@ def test_what_was_bad_has_not_recovered_by_going_away_for_a_while(away_s: int, u
     fleet.world = without_ready("paris") if unready else world(fleet.counts)
     fleet.decide()
     fleet.run(away_s)
+    assert bool(fleet.changes[-1][1].sites) is (away_s < 60)
     fleet.counts, fleet.world = {"paris": 10, **fleet.counts}, everywhere
     fleet.decide()
     assert fleet.percent("paris") <= 5

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tideover_core.latest import Latest
 from tideover_core.model import ClusterFacts, Locality, Problem, SourceStatus
+from tideover_core.orders import TrafficOrder
 from tideover_core.policy import DestinationRule, FailoverPolicy
 from tideover_discovery.kubernetes.assembler import Assembler
 from tideover_discovery.kubernetes.endpoints import Ground
@@ -124,6 +125,7 @@ class PolicySource:
         problems = facts.problems
         if outcome.trouble:
             problems = (self._problem(outcome.trouble), *problems)
+        problems = (*problems, *(_not_here(order) for order in facts.orders))
         known = self.policies.value.known or not outcome.trouble
         self.policies.set(Policies(facts.destination_rules, facts.failover_policies, problems, known))
         return outcome.again_in_s
@@ -135,3 +137,8 @@ class PolicySource:
 
     def _problem(self, message: str) -> Problem:
         return Problem("policies", message, "the policies known before stay", str(self._folder.path))
+
+
+def _not_here(order: TrafficOrder) -> Problem:
+    message = "an order does not count in the folder of policies"
+    return Problem(str(order), message, "nothing: put it into a cluster, or place it by `tideover drain`")

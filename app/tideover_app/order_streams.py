@@ -1,6 +1,7 @@
 """Calls and connections that are still open to what is drained, as load reports tell.
 
-Only services that a drain is about are remembered, and of them what was reported in the last seconds.
+Only services that a drain is about are remembered, and of them what was reported in the last seconds. Of what
+is drained and not sent any more no Envoy tells: of that the last word stands, until the order is over.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tideover_core.model import Locality
 from tideover_core.names import parse_wire_name
-from tideover_core.orders import Action, TrafficOrder
+from tideover_core.order_book import Name, name_of
+from tideover_core.orders import Action, ActiveOrder, TrafficOrder
 from tideover_core.world import Service, World
 from tideover_health.signals import Report, Row, Signal
 
@@ -25,11 +27,18 @@ class OpenStreams:
 
     def __init__(self) -> None:
         self._open: dict[_Of, tuple[int, float]] = {}  # how many, until when it counts
+        self._last: dict[Name, dict[_Of, int]] = {}  # of what is not sent any more
         self._drains: tuple[TrafficOrder, ...] = ()
 
-    def about(self, orders: Iterable[TrafficOrder]) -> None:
+    def about(self, orders: Iterable[ActiveOrder], world: World, now_s: float) -> None:
         """These are the orders now; what none of the drains is about is forgotten."""
-        self._drains = tuple(order for order in orders if order.action is Action.DRAIN)
+        drains = [one for one in orders if one.order.action is Action.DRAIN]
+        self._drains = tuple(one.order for one in drains)
+        emptied = {name_of(one.order): one.order for one in drains if one.emptied}
+        self._last = {
+            name: self._last.get(name) or dict(self._held(order, world, now_s))
+            for name, order in emptied.items()
+        }
         if not self._drains:
             self._open.clear()
 
@@ -49,16 +58,23 @@ class OpenStreams:
         """What is open to what this order drains, by service port and place."""
         if order.action is not Action.DRAIN:
             return ()
-        self._open = {name: one for name, one in self._open.items() if one[1] > now_s}
+        counts = {**self._last.get(name_of(order), {}), **dict(self._held(order, world, now_s))}
         found: dict[tuple[str, Locality], list[int]] = {}
-        for (_, wire, locality, address), (count, _) in self._open.items():
-            if self._holds(order, world, wire, (locality, address)):
-                found.setdefault((wire, locality), []).append(count)
+        for (_, wire, locality, _), count in counts.items():
+            found.setdefault((wire, locality), []).append(count)
         return tuple(
             one
             for (wire, place), counts in sorted(found.items())
             for one in _shown(world, wire, place, counts)
         )
+
+    def _held(self, order: TrafficOrder, world: World, now_s: float) -> Iterator[tuple[_Of, int]]:
+        """What is told of now."""
+        self._open = {name: one for name, one in self._open.items() if one[1] > now_s}
+        for name, (count, _) in self._open.items():
+            _, wire, locality, address = name
+            if self._holds(order, world, wire, (locality, address)):
+                yield name, count
 
     def _is_meant(self, row: Row) -> bool:
         target = parse_wire_name(row.name)

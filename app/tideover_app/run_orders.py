@@ -122,7 +122,6 @@ class OrderKeeper(Collector):
             self.look()
             await self.save()
             wait_s = self._next_s()
-            self.streams.about([one.order for one in self.book.entries.values() if not one.over])
             waits = [asyncio.ensure_future(self._wake.wait()), asyncio.ensure_future(world.after(version))]
             try:
                 timeout_s = None if wait_s is None else max(SOONEST_S, min(wait_s, LOOK_EVERY_S))
@@ -268,6 +267,7 @@ class OrderKeeper(Collector):
                 lambda order: self._pace(order, ending=True),
             )
         )
+        self.streams.about(self.in_force(), world, now_s)
 
     def _watch(self) -> None:
         """See how calls end where traffic returns, now and then."""

@@ -26,6 +26,7 @@ from tideover_core.orders import TrafficOrder
 from tideover_core.ramp import Outcome
 from tideover_discovery.kubernetes.client import ApiError
 from tideover_discovery.kubernetes.watch import order_copies
+from tideover_health.signals import Report, Row, Voter
 
 NOW_S = 1_764_000_000.0
 DRAIN = wanted("Drain", "cluster/paris", 100.0, "", 0.0, 7200.0, "kernel upgrade")
@@ -161,6 +162,39 @@ async def test_the_way_back_is_watched_by_those_who_judge(tmp_path: Path) -> Non
     await kept.keeper.save()
     (again,) = kept.restarted(kept.now_s).keeper.in_force()
     assert again == active
+
+
+# what is still open
+
+
+async def test_of_what_is_not_sent_any_more_the_last_word_on_open_streams_stands(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    place = kept.replica.world.value.clusters["paris"].locality
+    report = Report(Voter("a"), 1.0, (Row("shop/cart:80", place, 0, 0, in_progress=3),))
+
+    def still_open() -> list[int]:
+        return [one.open for one in kept.keeper.listed()[0].streams]
+
+    await kept.keeper.place(DRAIN, "ada")
+    kept.look()
+    kept.keeper.take(report)
+    kept.look(4)
+    assert still_open() == [3]
+    kept.look(2)
+    assert still_open() == []  # sent, and told of no more: they have ended
+    for _ in range(3):
+        kept.keeper.take(report)
+        kept.look(4)
+        assert state_of(kept) == "Draining"
+    kept.look(10)
+    kept.keeper.take(report)
+    kept.look(4)
+    assert (state_of(kept), still_open()) == ("Drained", [3])
+    kept.look(3600)
+    assert still_open() == [3]
+    await kept.keeper.undo(kept.keeper.listed()[0].order.name, "ada")
+    kept.look(1)
+    assert still_open() == []
 
 
 # two that together empty a service

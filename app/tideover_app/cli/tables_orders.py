@@ -86,8 +86,10 @@ def _notes(order: Document) -> Iterator[Text]:
         yield Text(f"{order['name']}: {said}", style=_DIM)
     for one in order["streams"]:
         least = "" if one["reporters"] > 1 else "at least "
+        # no Envoy tells of what it is not sent any more
+        when = "were open when it was last sent" if order["state"] == "Drained" else "still open"
         yield Text(
-            f"{order['name']}: {least}{one['open']} still open to {one['service']}:{one['port']} "
+            f"{order['name']}: {least}{one['open']} {when} to {one['service']}:{one['port']} "
             f"({one['protocol']}) at {one['locality']}"
         )
 

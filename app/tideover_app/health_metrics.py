@@ -123,7 +123,9 @@ class HealthMetrics(Collector):
             "tideover_report_interval_seconds", "Between two reports of a client", value=view.pace.interval_s
         )
         yield GaugeMetricFamily(
-            "tideover_detection_seconds", "Longest time until a report is judged", value=view.pace.detection_s
+            "tideover_detection_seconds",
+            "Longest time until a failure is judged, where enough is called",
+            value=view.pace.detection_s,
         )
         looking = view.looking
         if looking.prober is not None:

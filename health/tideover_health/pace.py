@@ -11,6 +11,11 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import NamedTuple, Protocol
 
+from tideover_core.policy import FleetHealth
+
+from .standing import CONFIRM_PARTS
+from .verdict import Kind
+
 # of the shortest interval; coarse, so that a growing fleet is told a handful of times
 STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
 LONGEST_S = 300.0
@@ -29,11 +34,7 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How the fleet reports now, as `status` shows it.
-
-    A failure is in every caller's reports at most one and a half intervals later: the report of a period
-    that began before it may still be mostly good.
-    """
+    """How the fleet reports now, as `status` shows it."""
 
     interval_s: float
     reporters: int = 0
@@ -42,8 +43,12 @@ class Pace:
 
     @property
     def detection_s(self) -> float:
-        """How long until all callers have said that a place fails, at most; judging comes on top."""
-        return 1.5 * self.interval_s
+        """How long until enough is reported to judge a place where enough is called, at most.
+
+        The period of a caller's first report may have been mostly good, and counts beside the second; then
+        a place must look bad for a moment (of the default window).
+        """
+        return 2.0 * self.interval_s + CONFIRM_PARTS[Kind.SITE] * FleetHealth().window_s
 
 
 def interval_s(reporters: int, now_s: float, shortest_s: float, reports_per_second: float) -> float:

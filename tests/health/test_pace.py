@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import inf
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from health.fleet import STEP_S, Caller, Fleet
 from tideover_health import pace
 from tideover_health.pace import Allowance, Asked, Clock, Lately, Pace, Slots, by_endpoint, interval_s
 
@@ -45,8 +47,30 @@ def test_newcomers_and_leavers_change_no_settings_back_and_forth(
     assert len(seen) <= 2 or rate < 50  # with a handful of reporters a few are many
 
 
-def test_what_status_says_of_detection() -> None:
-    assert Pace(10.0).detection_s == 15.0
+# 5,000 reporters report every 10 s; the fewest callers are the slowest to be believed
+@pytest.mark.parametrize(("each_s", "count", "shown_s"), [(1.0, 3, 2.5), (2.0, 8, 4.5), (10.0, 3, 20.5)])
+def test_what_status_says_of_detection_is_the_most_it_takes(
+    each_s: float, count: int, shown_s: float
+) -> None:
+    assert Pace(each_s).detection_s == shown_s
+    took = [detected_after_s(each_s, count, seed) for seed in range(20)]
+    assert max(took) <= shown_s + STEP_S
+    assert max(took) > 0.7 * shown_s, "and not much more than that"
+
+
+def detected_after_s(each_s: float, count: int, seed: int) -> float:
+    """How long it takes until a place that breaks at any moment is moved, by callers in any phase."""
+    random = Random(seed)
+    fleet = Fleet(
+        Caller(f"spiffe://{number}", interval_s=each_s, offset_s=each_s * random.random())
+        for number in range(count)
+    )
+    fleet.run(each_s * (2 + random.random()))
+    broken_s = fleet.now_s
+    fleet.fault = lambda now_s, at, cluster, endpoint: float(cluster == "paris")
+    while not fleet.changes:
+        fleet.step()
+    return fleet.now_s - broken_s
 
 
 ASKED = Clock().told(Asked(1.0), 100.0)

@@ -71,7 +71,7 @@ def _seen(about: Document) -> str:
     doubted = f"; {closely} of them by endpoint, for services in doubt" if closely else ""
     return (
         f"{proven} proven reporters{shared}, every {about['reportIntervalSeconds']:g} s: "
-        f"what they see is judged within {about['detectionSeconds']:.3g} s{doubted}"
+        f"where enough is called, what they see is judged within {about['detectionSeconds']:.3g} s{doubted}"
     )
 
 

@@ -70,7 +70,7 @@ def planned(
     carried: dict[Site, float] = {}
     fill = Fill.WATERFALL_BY_ZONE
     for place, calls in sorted(demand.items()):
-        vantage = standing(world, place)
+        vantage = client_at(world, place)
         resolved = resolve(world, target, vantage)
         said = resolved.settings.capacity or Capacity()
         fill = said.fill
@@ -90,7 +90,7 @@ def planned(
     return _plan(sources, capacity, before)
 
 
-def standing(world: World, place: Locality) -> Vantage:
+def client_at(world: World, place: Locality) -> Vantage:
     """A client at that place: of a cluster that has nodes or endpoints there, else of none."""
     for name, facts in sorted(world.clusters.items()):
         own = facts.locality

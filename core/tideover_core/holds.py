@@ -68,7 +68,7 @@ Holds = Mapping[EndpointKey, Hold]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Seen:
     """What is sent, with what was decided, and what is not."""
 
     sent: Sequence[Placed]
@@ -162,8 +162,8 @@ def of_places(active: ActiveOrder) -> bool:
     return aim.network is None and aim.address is None and aim.port is None
 
 
-def standing(placed: Sequence[Placed], holds: Holds, at_percent: float) -> Standing:
-    """How everything stands for the part of the traffic that sees whoever is admitted more than `at_percent`.
+def seen(placed: Sequence[Placed], holds: Holds, at_percent: float) -> Seen:
+    """What the part of the traffic is sent that sees whoever is admitted more than `at_percent`.
 
     Verdicts make unhealthy. Drains make DRAINING, which leaves Envoy's denominator, so that what is drained
     moves no traffic of its neighbours; an UNHEALTHY one would count as lost, and Envoy keeps counting one
@@ -172,7 +172,7 @@ def standing(placed: Sequence[Placed], holds: Holds, at_percent: float) -> Stand
     ignored first, then drains.
     """
     if not holds:
-        return Standing(placed, ())
+        return Seen(placed, ())
     judging, ordering = _in_force(placed, holds, at_percent)
     sent: list[Placed] = []
     left_out: list[LeftOut] = []
@@ -193,7 +193,7 @@ def standing(placed: Sequence[Placed], holds: Holds, at_percent: float) -> Stand
             sent.append(replace(one, health=Health.UNHEALTHY, causes=(*hold.judgements, *one.causes)))
         else:
             sent.append(replace(one, causes=(*_words(hold, at_percent, one.health), *one.causes)))
-    return Standing(sent, left_out)
+    return Seen(sent, left_out)
 
 
 def _in_force(placed: Sequence[Placed], holds: Holds, at_percent: float) -> tuple[bool, bool]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from .assignment import Health, LeftOut, Placed, Priority, WeightedLocality
-from .holds import FREE, WHOLE, Holds, Standing, standing
+from .holds import FREE, WHOLE, Holds, Seen, seen
 from .levels import Levelling, endpoint_shares
 from .model import Locality
 from .shifting import Shares, Shifting
@@ -47,7 +47,7 @@ class Mixed:
 
 def mixed(placed: Sequence[Placed], steer: Steer, levelling: Levelling) -> Mixed:
     """The answer, with what steers it. With nothing admitted in part: as if what is not were down."""
-    first = standing(placed, steer.holds, 0.0)
+    first = seen(placed, steer.holds, 0.0)
     bounds = _bounds(placed, steer.holds)
     if len(bounds) <= 2 and not steer.shifting and steer.shares is None:
         return Mixed(levelling.priorities(first.sent), tuple(first.left_out))
@@ -56,7 +56,7 @@ def mixed(placed: Sequence[Placed], steer: Steer, levelling: Levelling) -> Mixed
     if steer.shares is not None and (given := _by_capacity(first, steer, steer.shares)):
         shares, because = given, ["capacity: what each place is to take", *because]
     elif len(bounds) > 2:
-        parts = [standing(placed, steer.holds, low) for low in bounds[1:-1]]
+        parts = [seen(placed, steer.holds, low) for low in bounds[1:-1]]
         shares = _natural(bounds, [before, *(_shares(part, levelling) for part in parts)])
     unshifted = shares
     if steer.shifting:
@@ -64,7 +64,7 @@ def mixed(placed: Sequence[Placed], steer: Steer, levelling: Levelling) -> Mixed
     notes = steer.shifting.notes(first.sent, steer.holds) if steer.shifting else {}
     if notes:
         sent = [_noted(one, notes.get(one.endpoint.key, ())) for one in first.sent]
-        first = Standing(sent, first.left_out)
+        first = Seen(sent, first.left_out)
         if shares is not unshifted:
             because += dict.fromkeys(why for said in notes.values() for why in said)
     if _same(shares, before):
@@ -97,12 +97,12 @@ def _natural(bounds: Sequence[float], parts: Sequence[Shares]) -> Shares:
     return total
 
 
-def _shares(stands: Standing, levelling: Levelling) -> Shares:
-    levels = levelling.levels(levelling.counted(stands.sent))
+def _shares(stands: Seen, levelling: Levelling) -> Shares:
+    levels = levelling.levels(levelling.counted(found.sent))
     return endpoint_shares(levelling.expected(levels, 0.0), levelling.overprovisioning_percent)
 
 
-def _by_capacity(first: Standing, steer: Steer, sites: Mapping[Site, float]) -> Shares:
+def _by_capacity(first: Seen, steer: Steer, sites: Mapping[Site, float]) -> Shares:
     """Each site's share over its healthy endpoints. What drains leave of a site, and sites without any
     healthy, is for the others; verdicts are in the shares already."""
     parts: dict[Site, dict[EndpointKey, float]] = {}
@@ -132,7 +132,7 @@ def _same(one: Shares, other: Shares) -> bool:
 
 
 def _merged(
-    first: Standing, shares: Shares, because: Sequence[str], levelling: Levelling
+    first: Seen, shares: Shares, because: Sequence[str], levelling: Levelling
 ) -> tuple[Priority, ...]:
     """One priority of all who get traffic, weighted by it; the others follow in their order.
 
@@ -176,7 +176,7 @@ def _scaled(placed: Sequence[Placed], shares: Shares) -> Iterator[Placed]:
         yield replace(one, weight=max(1, round(one.weight * _ENDPOINT_SCALE * ratio / most)))
 
 
-def _partly(first: Standing, holds: Holds) -> list[str]:
+def _partly(first: Seen, holds: Holds) -> list[str]:
     """Why anything is admitted in part."""
     found = [
         (Site(one.endpoint.cluster, one.endpoint.locality), holds[one.endpoint.key])

@@ -109,9 +109,6 @@ class Objects:
     current: bool = False
 
 
-NOTHING_KNOWN = Objects()
-
-
 def compared(
     book: Book, objects: Objects, now_s: float, refusal: Callable[[TrafficOrder], str | None], paces: Paces
 ) -> Book:

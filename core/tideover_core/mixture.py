@@ -97,7 +97,7 @@ def _natural(bounds: Sequence[float], parts: Sequence[Shares]) -> Shares:
     return total
 
 
-def _shares(stands: Seen, levelling: Levelling) -> Shares:
+def _shares(found: Seen, levelling: Levelling) -> Shares:
     levels = levelling.levels(levelling.counted(found.sent))
     return endpoint_shares(levelling.expected(levels, 0.0), levelling.overprovisioning_percent)
 

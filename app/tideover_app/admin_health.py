@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tideover_core.model import Locality, ServiceKey, Vantage
+from tideover_health.backends import in_words
 from tideover_health.verdict import Alarm, Kind, Verdict
 from tideover_proto.admin.v1 import admin_pb2 as pb
 
@@ -119,8 +120,17 @@ def remarks(view: HealthView, key: ServiceKey, port: int, vantage: Vantage) -> l
     return [
         *(about(one, view.at_s) for one in concerning),
         *filter(None, plans),
+        *_said_by_backends(view, key, port),
         *(f"port {one.port}{since(one.since_s, view.at_s)}: {one.message}" for one in alarms),
     ]
+
+
+def _said_by_backends(view: HealthView, key: ServiceKey, port: int) -> Iterable[str]:
+    """What backends say of themselves, by site."""
+    for service, number, site in sorted(view.backends):
+        if (service, number) == (key, port):
+            said = in_words(view.backends[service, number, site])
+            yield f"port {port} at {site.locality} in {site.cluster}: backends say {said}"
 
 
 def _verdict(one: Verdict, now_s: float) -> pb.Verdict:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tideover_core.capacity import Plan, Rates
 from tideover_core.names import Target
 from tideover_core.steering import Loads
+from tideover_health.backends import Backends
 from tideover_health.verdict import Alarm, Kind, Silence, State, Verdict
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class HealthView:
     learned: Mapping[Target, Rates] = field(default_factory=dict)  # where the configuration asks for it
     ejections: Ejections = field(default_factory=dict)
     plans: Mapping[Target, Plan] = field(default_factory=dict)  # where capacity is known
+    backends: Backends = field(default_factory=dict)  # what they say of themselves, if they do
 
 
 def where(verdict: Verdict) -> str:

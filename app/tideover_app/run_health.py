@@ -21,6 +21,7 @@ from tideover_core.ramp import Outcome
 from tideover_core.steering import Steering
 from tideover_core.target import Aim
 from tideover_core.world import World
+from tideover_health.backends import fullnesses
 from tideover_health.judge import Judge
 from tideover_health.signals import Signal
 from tideover_health.verdict import Alarm
@@ -142,6 +143,8 @@ class HealthKeeper:
         """What health makes of it, with the shares of those places that would be full."""
         if now_s >= self._allot_at_s:
             self._allot_at_s = now_s + ALLOT_EVERY_S
+            said = fullnesses(self.judge.backends(now_s))
+            self._allotment.fullness.hear(world, self.judge.loads(now_s) if said else {}, said)
             self._allotment.allot(world, judged, self.judge.loads(now_s))
             self._hear_of_shortfalls(now_s)
         return self._allotment.steered(judged)
@@ -180,6 +183,7 @@ class HealthKeeper:
             learned=self._allotment.rates(),
             ejections=self._ejections(looking),
             plans=self._allotment.plans,
+            backends=self._guarded("backends", lambda: self.judge.backends(now_s), {}),
         )
 
     def _ejections(self, looking: Looking) -> Ejections:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .capacity import NO_PLAN, Plan, Rates, demands, planned
+from .fullness import Fullness, ready_weight
 from .model import Locality, ServiceKey, Vantage
 from .names import Target
 from .resolve import resolve
@@ -25,6 +26,7 @@ class Allotment:
 
     def __init__(self, *, learn: bool = False) -> None:
         self.plans: Mapping[Target, Plan] = {}
+        self.fullness = Fullness()
         self._learn = learn
         self._demand: dict[Target, dict[Locality, tuple[float, int]]] = {}
         self._learned: dict[Target, dict[Site, float]] = {}
@@ -73,7 +75,8 @@ class Allotment:
 
     def rates(self) -> Mapping[Target, Rates]:
         """What was learned, if that is to count, by service port: requests per second of one endpoint."""
-        return {target: dict(rates) for target, rates in self._learned.items()} if self._learn else {}
+        targets = self._learned.keys() | self.fullness.rates.keys()
+        return {target: rates for target in targets if (rates := self._rates(target))}
 
     def learned(self) -> list[tuple[str, int, str, str, float]]:
         """What was learned, to be saved: service, port, cluster, locality, requests per second."""
@@ -106,7 +109,8 @@ class Allotment:
                 self._demand.pop(target, None)
 
     def _rates(self, target: Target) -> Rates | None:
-        return self._learned.get(target) if self._learn else None
+        learned = self._learned.get(target, {}) if self._learn else {}
+        return {**learned, **self.fullness.rates.get(target, {})} or None
 
     def _has_limits(self, world: World, service: Service, target: Target) -> bool:
         if target in self._learned:
@@ -129,20 +133,10 @@ class Allotment:
         for (target, site), rate in received.items():
             service = world.services.get(target.service)
             judged = steering.get(target.service, NO_STEERING).get(target.port, PortSteering())
-            ready = _ready_weight(service, target.port, site) if service is not None else 0
+            ready = ready_weight(service, target.port, site) if service is not None else 0
             if ready and site not in judged.sites and not judged.endpoints:
                 rates = self._learned.setdefault(target, {})
                 rates[site] = max(rates.get(site, 0.0), rate / ready)
-
-
-def _ready_weight(service: Service, port: int, site: Site) -> int:
-    return sum(
-        max(1, one.weight)
-        for part in service.parts
-        if part.cluster == site.cluster
-        for one in part.facts.endpoints.get(port, ())
-        if one.ready and one.locality == site.locality
-    )
 
 
 def _pods_say(service: Service) -> bool:

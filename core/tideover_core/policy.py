@@ -199,10 +199,12 @@ class Fill(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What one endpoint of weight 1 carries; None: what its pod's annotation says, else no limit."""
+    """What one endpoint of weight 1 carries; None: what its pod's annotation says, else what it carries when
+    it says that it is `target_utilization_percent` full (ORCA), else no limit."""
 
     requests_per_second_per_endpoint: float | None = None
     fill: Fill = Fill.WATERFALL_BY_ZONE
+    target_utilization_percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

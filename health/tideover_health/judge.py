@@ -20,6 +20,7 @@ from tideover_core.steering import Calls, Loads, Steering
 from tideover_core.target import Aim
 from tideover_core.world import Service, World
 
+from .backends import Backends, backends
 from .ledger import Evidence, Ledger
 from .places import Places
 from .port import Port
@@ -176,6 +177,10 @@ class Judge:
                         key = (port.places.service, port.places.port, cell.reporter.source, site)
                         found[key] = found.get(key, 0.0) + cell.rate * part
         return found
+
+    def backends(self, now_s: float) -> Backends:
+        """What backends say of themselves."""
+        return backends(self._each(), now_s + self._skew_s)
 
     def returning(
         self, aim: Aim, watched_s: Callable[[ServiceKey], float], now_s: float

@@ -132,6 +132,10 @@ EU, NORTH = {"region": "eu-west"}, {"region": "eu-north"}
         ),
         ({"capacity": {}}, Settings(capacity=Capacity())),
         (
+            {"capacity": {"targetUtilizationPercent": 80}},
+            Settings(capacity=Capacity(target_utilization_percent=80)),
+        ),
+        (
             {"capacity": {"requestsPerSecondPerEndpoint": 100, "mode": "SprayInRegion"}},
             Settings(capacity=Capacity(100, Fill.SPRAY_IN_REGION)),
         ),

@@ -88,6 +88,7 @@ class _Capacity(_Part):
     mode: Literal["WaterfallByZone", "WaterfallByRegion", "SprayInRegion", "SprayEverywhere"] = (
         "WaterfallByZone"
     )
+    target_utilization_percent: Annotated[float, Field(gt=0, le=100)] | None = None
 
 
 class _FleetHealth(_Part):
@@ -280,7 +281,9 @@ def _failback(said: _Failback) -> core.Failback:
 
 
 def _capacity(said: _Capacity) -> core.Capacity:
-    return core.Capacity(said.requests_per_second_per_endpoint, core.Fill(said.mode))
+    return core.Capacity(
+        said.requests_per_second_per_endpoint, core.Fill(said.mode), said.target_utilization_percent
+    )
 
 
 def _words(fault: dict[str, Any]) -> str:

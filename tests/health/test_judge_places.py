@@ -64,7 +64,7 @@ def test_after_a_restart_it_is_known_whether_there_were_any() -> None:
     assert fleet.judge.saved()["heard"] is True
 
 
-@pytest.mark.parametrize("away_s", [1, 30, 70])
+@pytest.mark.parametrize("away_s", [1, 30, 55, 70])
 @pytest.mark.parametrize("unready", [False, True])
 def test_what_was_bad_has_not_recovered_by_going_away_for_a_while(away_s: int, unready: bool) -> None:
     fleet = Fleet(callers(6), fault=broken).run(20).run(5)
@@ -88,3 +88,10 @@ def test_nor_has_it_when_it_is_not_listed_yet_after_a_restart() -> None:
     later.restore(fleet.judge.saved(), 0.0)
     later.judge(world({"dublin": 10, "virginia": 10}), 0.0)
     assert later.judge(fleet.world, 5.0)[SERVICE][PORT].sites[site("paris")].percent == 0
+
+
+def test_of_what_went_away_while_it_was_only_suspect_nothing_is_told() -> None:
+    fleet = Fleet(callers(1), fault=broken).run(20).run(3)
+    assert str(site("paris")) in fleet.states()
+    fleet.become({"dublin": 10, "virginia": 10})
+    assert fleet.run(1).states() == {}

@@ -22,6 +22,7 @@ from core.strategies import (
 )
 from core.test_invariants import healthy, planned
 from tideover_core.assignment import Assignment, Health, WeightedLocality
+from tideover_core.holds import percent_of
 from tideover_core.model import ClusterFacts, Locality, Vantage
 from tideover_core.steering import Admission, PortSteering, Site
 from tideover_core.world import Mesh, Presences, located, merge
@@ -64,6 +65,14 @@ def effective(place: WeightedLocality, factor: int) -> float:
     well = sum(one.health is Health.HEALTHY for one in place.endpoints)
     counted = sum(one.health is not Health.DRAINING for one in place.endpoints)
     return place.weight * min(1.0, factor / 100 * well / counted) if well else 0.0
+
+
+@pytest.mark.parametrize(
+    ("said", "percent"),
+    [(-5, 0), (0, 0), (0.01, 0.1), (50.04, 50), (99.97, 99.9), (100, 100), (150, 100), (float("nan"), 100)],
+)
+def test_a_percentage_is_in_tenths_and_no_number_is_all(said: float, percent: float) -> None:
+    assert percent_of(said) == percent
 
 
 def steered(mesh: Mesh, steering: PortSteering) -> Mesh:

@@ -86,6 +86,7 @@ class OrderKeeper(Collector):
         self._paces: dict[TrafficOrder, Pace] = {}
         self._outcomes: dict[Name, Mapping[ServiceKey, Outcome]] = {}
         self._watched_s = float("-inf")
+        self._met: tuple[tuple[ActiveOrder, ...], World, Mapping[Name, tuple[str, ...]]] | None = None
 
     def load(self) -> None:
         """Take up what was in force before the restart; blocks."""
@@ -178,7 +179,7 @@ class OrderKeeper(Collector):
 
     def listed(self) -> Sequence[Shown]:
         """See `OrderDesk`."""
-        overlaps = rules.overlaps(self.in_force(), self._replica.world.value)
+        overlaps = self._overlaps(self.in_force(), self._replica.world.value)
         shown = [self._shown(one, overlaps.get(name, ())) for name, one in self.book.entries.items()]
         shown.sort(key=lambda one: books.strictness(ActiveOrder(one.order, one.percent)))
         refused = [
@@ -231,6 +232,12 @@ class OrderKeeper(Collector):
             )
         active = (*self.in_force(), ActiveOrder(order, order.percent))
         yield from rules.overlaps(active, world).get(books.name_of(order), ())
+
+    def _overlaps(self, active: tuple[ActiveOrder, ...], world: World) -> Mapping[Name, tuple[str, ...]]:
+        """Kept while nothing changes: whoever may read may ask, as often as they like."""
+        if self._met is None or self._met[0] != active or self._met[1] is not world:
+            self._met = active, world, rules.overlaps(active, world)
+        return self._met[2]
 
     def world(self) -> World:
         """The newest world, with the orders as they are by now, which it may not have yet."""

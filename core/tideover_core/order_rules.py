@@ -14,7 +14,7 @@ from .order_book import strictness
 from .orders import Action, ActiveOrder, TrafficOrder
 from .policy import Failback
 from .resolve import resolve
-from .simulate import held
+from .simulate import Held, held
 from .target import Aim
 from .world import World
 
@@ -90,12 +90,15 @@ def _near_addresses(world: World, aim: Aim) -> str:
 def overlaps(active: Iterable[ActiveOrder], world: World) -> Mapping[tuple[str, str], tuple[str, ...]]:
     """For each order, by namespace and name, what it meets among the others, and who wins there."""
     ordered = sorted(active, key=strictness)
+    if len(ordered) < 2:
+        return {(one.order.namespace, one.order.name): () for one in ordered}
+    counts = Held(world)
     found: dict[tuple[str, str], list[str]] = {(one.order.namespace, one.order.name): [] for one in ordered}
     for n, winner in enumerate(ordered):
         for loser in ordered[n + 1 :]:
-            count = _common(world, winner.order.target, loser.order.target)
+            count = _common(counts, winner.order.target, loser.order.target)
             to = loser.order.to if winner.order.action is Action.DRAIN else None
-            into = _common(world, winner.order.target, to) if to is not None else 0
+            into = _common(counts, winner.order.target, to) if to is not None else 0
             for one, other in ((winner, loser), (loser, winner)):
                 name = (one.order.namespace, one.order.name)
                 if count:
@@ -108,9 +111,9 @@ def overlaps(active: Iterable[ActiveOrder], world: World) -> Mapping[tuple[str, 
     return {name: tuple(said) for name, said in found.items()}
 
 
-def _common(world: World, one: Aim, other: Aim) -> int:
+def _common(counts: Held, one: Aim, other: Aim) -> int:
     both = _both(one, other)
-    return held(world, both) if both is not None else 0
+    return counts.count(both) if both is not None else 0
 
 
 def _who(winner: ActiveOrder, loser: ActiveOrder) -> str:

@@ -83,6 +83,17 @@ def subset_of(world: World, target: Target, vantage: Vantage) -> Subset | None:
     return None
 
 
+def named_by_anyone(world: World, target: Target) -> bool:
+    """Whether some client, wherever it is, may ask for the subset or pod that the target names."""
+    service = world.services.get(target.service)
+    if service is None:
+        return False
+    if target.hostname:
+        return any(target.hostname in part.facts.hostnames for part in service.parts)
+    rules = rules_of(world).about(target.service)
+    return any(subset.name == target.subset for rule in rules for subset in rule.subsets)
+
+
 def subsets(world: World, service: ServiceKey, vantage: Vantage) -> tuple[str, ...]:
     """The names of all subsets and pods of a service that a client may ask for, sorted."""
     counted = rules_of(world).destination_rules(service, vantage.namespace, vantage.labels)

@@ -54,7 +54,7 @@ class Rules:
         then the longest host, then the oldest.
         """
         ranked: list[tuple[tuple[int, bool, int], DestinationRule]] = []
-        for rule in self._about(service):
+        for rule in self.about(service):
             tier = self._tier(rule, service, namespace)
             if tier is None or not _visible(rule, namespace) or not _selects(rule, namespace, labels):
                 continue
@@ -67,12 +67,13 @@ class Rules:
         """The labels by which rules of this namespace select clients."""
         return frozenset(
             label
-            for rule in self._about(service)
+            for rule in self.about(service)
             if rule.namespace == namespace
             for label in rule.workload_selector
         )
 
-    def _about(self, service: ServiceKey) -> Iterable[DestinationRule]:
+    def about(self, service: ServiceKey) -> Iterable[DestinationRule]:
+        """All whose host it is, for whichever clients."""
         hosts = [f"{service.name}.{service.namespace}.{domain}" for domain in _DOMAINS]
         for host in hosts:
             yield from self.exact.get(host, ())

@@ -24,15 +24,46 @@ def without(world: World, aims: Iterable[Aim]) -> World:
 
 def held(world: World, aim: Aim) -> int:
     """How many endpoints (of all service ports) an aim holds: 0 is most likely a typing mistake."""
-    return sum(1 for service, endpoint in _all_endpoints(world) if aim.holds(service, endpoint))
+    services = (aim.service,) if aim.service is not None else world.services
+    return sum(
+        aim.holds(key, endpoint)
+        for key in services
+        if key in world.services
+        for endpoint in _endpoints(world.services[key])
+    )
 
 
-def _all_endpoints(world: World) -> Iterable[tuple[ServiceKey, Endpoint]]:
-    for key, service in world.services.items():
-        for part in service.parts:
-            for endpoints in part.facts.endpoints.values():
-                for endpoint in endpoints:
-                    yield key, endpoint
+class Held:
+    """The same for many aims in one world, which is read only once."""
+
+    def __init__(self, world: World) -> None:
+        self._known: dict[Aim, int] = {}
+        self._alike: dict[ServiceKey, list[tuple[Endpoint, int]]] = {}  # one of each place, and how many
+        self._at: dict[str, list[tuple[ServiceKey, Endpoint]]] = {}  # by address
+        for key, service in world.services.items():
+            places: dict[tuple[object, ...], list[Endpoint]] = {}
+            for one in _endpoints(service):
+                places.setdefault((one.cluster, one.network, one.locality), []).append(one)
+                self._at.setdefault(one.address, []).append((key, one))
+            self._alike[key] = [(ends[0], len(ends)) for ends in places.values()]
+
+    def count(self, aim: Aim) -> int:
+        """How many endpoints (of all service ports) the aim holds."""
+        if aim not in self._known:
+            self._known[aim] = self._count(aim)
+        return self._known[aim]
+
+    def _count(self, aim: Aim) -> int:
+        if aim.address is not None:
+            return sum(aim.holds(key, one) for key, one in self._at.get(aim.address, ()))
+        services = self._alike if aim.service is None else (aim.service,)
+        return sum(n for key in services for one, n in self._alike.get(key, ()) if aim.holds(key, one))
+
+
+def _endpoints(service: Service) -> Iterable[Endpoint]:
+    for part in service.parts:
+        for endpoints in part.facts.endpoints.values():
+            yield from endpoints
 
 
 def _without(service: Service, aims: Sequence[Aim]) -> Service:

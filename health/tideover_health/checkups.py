@@ -12,6 +12,7 @@ from tideover_core.steering import EndpointKey, Site
 from .signals import Checked
 
 MAX_CHECKERS = 16  # of one endpoint
+UNPROVEN = ""  # whoever it is alone: its failing says nothing, or one client could move traffic by itself
 STALE_S = 10.0  # a result that old says nothing, where checks are not rarer
 
 
@@ -112,10 +113,12 @@ class Checkups:
                 and check.at_s > now_s - _stale_s(policy)
                 and (source is None or check.source == source)
             }
+            if len(fresh) > 1:
+                fresh.pop(UNPROVEN, None)
             sees_well |= {who for who, check in fresh.items() if check.healthy}
-            if not fresh or (endpoint is not None and key != endpoint):
-                continue
             bad = {who for who, check in fresh.items() if not check.healthy}
+            if not fresh or bad == {UNPROVEN} or (endpoint is not None and key != endpoint):
+                continue
             if 2 * len(bad) > len(fresh):
                 failing += 1
                 failed_by |= bad

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import ItemsView
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,7 @@ from tideover_core.orders import Action, ActiveOrder, TrafficOrder
 from tideover_core.policy import Failback
 from tideover_core.ramp import Outcome
 from tideover_core.target import Aim
+from tideover_core.world import Service
 
 FAST = Pace(Failback(steps=(5.0, 25.0, 50.0, 100.0), step_every_s=10.0))
 
@@ -335,3 +337,28 @@ def test_contradicting_orders_are_both_shown_with_the_stricter_as_winner() -> No
     assert "shift sends to what away drains, which wins" in told["tideover-system", "shift"]
     assert told["tideover-system", "away"] == ("shift sends to what away drains, which wins",)
     assert books.strictness(whole) < books.strictness(half) < books.strictness(shift)
+
+
+def test_many_orders_that_meet_cost_one_look_at_the_world() -> None:
+    """Whoever may read may ask for the list: 200 orders times 60,000 endpoints would hang the event loop."""
+
+    class Counted(dict[ServiceKey, Service]):
+        looks = 0
+
+        def items(self) -> ItemsView[ServiceKey, Service]:
+            Counted.looks += 1
+            return super().items()
+
+        __iter__ = None  # type: ignore[assignment]
+
+    now = two_clusters()
+    aims = [
+        Aim(cluster="paris"),
+        Aim(region="eu-west"),
+        Aim(zone="eu-west-a"),
+        Aim(service=ORDER.target.service),
+    ]
+    many = [ActiveOrder(replace(drain(), name=f"o{n}", target=aims[n % 4]), float(n + 1)) for n in range(40)]
+    told = rules.overlaps(many, replace(now, services=Counted(now.services)))
+    assert Counted.looks == 1
+    assert len(told["tideover-system", "o0"]) == 39

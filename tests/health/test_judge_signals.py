@@ -25,8 +25,9 @@ from tideover_core.orders import Action, ActiveOrder, TrafficOrder
 from tideover_core.policy import FleetHealth, Settings
 from tideover_core.ramp import Outcome
 from tideover_core.target import Aim
+from tideover_health.bounds import MAX_PLACES
 from tideover_health.judge import Judge
-from tideover_health.ledger import MAX_ROWS, MAX_UNPROVEN_PLACES
+from tideover_health.ledger import MAX_ROWS
 from tideover_health.signals import Checked, Members, Report, Row, Voter
 from tideover_health.verdict import State
 
@@ -85,9 +86,9 @@ def test_strangers_cannot_fill_memory_with_places_or_rob_proven_ones_of_theirs()
     for number in range(1000):
         row = Row(NAME, PARIS, 1, 0)
         found.take(Report(Voter("", locality=Locality(str(number))), 1.0, (row,)), 1.0)
-    assert found.heard().reporters == MAX_UNPROVEN_PLACES
+    assert found.heard().reporters == MAX_PLACES
     found.take(Report(VOTER, 1.0, (Row(NAME, PARIS, 1, 0),)), 1.0)
-    assert found.heard().reporters == MAX_UNPROVEN_PLACES + 1
+    assert found.heard().reporters == MAX_PLACES + 1
 
 
 def test_before_the_first_world_nothing_is_known_and_nothing_breaks() -> None:

@@ -76,6 +76,7 @@ class HealthKeeper:
         self._allotment = allotment or Allotment()
         self._allot_at_s = float("-inf")
         self._short: dict[Target, _Short] = {}
+        self._judged: Mapping[ServiceKey, Steering] = {}
         self._told = Told()
         self._saved = b""
         self._unsaved = asyncio.Event()
@@ -141,11 +142,12 @@ class HealthKeeper:
         self, judged: Mapping[ServiceKey, Steering], world: World, now_s: float
     ) -> Mapping[ServiceKey, Steering]:
         """What health makes of it, with the shares of those places that would be full."""
-        if now_s >= self._allot_at_s:
-            self._allot_at_s = now_s + ALLOT_EVERY_S
+        if now_s >= self._allot_at_s or judged is not self._judged:
+            # what is moved must not topple in the meantime who takes it
+            self._allot_at_s, self._judged = now_s + ALLOT_EVERY_S, judged
             said = fullnesses(self.judge.backends(now_s))
             self._allotment.fullness.hear(world, self.judge.loads(now_s) if said else {}, said)
-            self._allotment.allot(world, judged, self.judge.loads(now_s))
+            self._allotment.allot(world, judged, self.judge.loads(now_s), self.judge.failed_loads(now_s))
             self._hear_of_shortfalls(now_s)
         return self._allotment.steered(judged)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from .capacity import NO_PLAN, Plan, Rates, demands, planned
 from .fullness import Fullness, ready_weight
@@ -15,6 +16,7 @@ from .world import Service, World
 
 # so many looks a source that is no longer heard counts as it was: no data is not bad data
 UNHEARD_LOOKS = 60
+_NOTHING = PortSteering()
 
 
 class Allotment:
@@ -37,22 +39,32 @@ class Allotment:
         """Whether to learn, from now on; what was learned is kept, and counts only while that is on."""
         self._learn = learn
 
-    def allot(self, world: World, steering: Mapping[ServiceKey, Steering], loads: Loads) -> None:
-        """Plan anew from what is called now: `steering` is what health makes of it. Look about once a second.
+    def allot(
+        self,
+        world: World,
+        steering: Mapping[ServiceKey, Steering],
+        loads: Loads,
+        failed: Loads = MappingProxyType({}),
+    ) -> None:
+        """Plan anew from what is called now, and what fails of it. `steering` is what health makes of it now,
+        which `world` need not have yet. Look about once a second, and when that changes.
 
         When nobody is heard at all, everything stays as it is.
         """
         if not loads:
             return
         if self._learn:
-            self._look(world, steering, loads)
-        self._hear(loads)
+            self._look(
+                world, steering, {calls: rate - failed.get(calls, 0.0) for calls, rate in loads.items()}
+            )
+        self._hear(demands(loads), demands(failed))
         plans: dict[Target, Plan] = {}
         for target, heard in self._demand.items():
             demand = {place: rate for place, (rate, _) in heard.items()}
             service = world.services.get(target.service)
             if service is not None and self._has_limits(world, service, target):
-                plan = planned(world, target, demand, self._rates(target), self.plans.get(target, NO_PLAN))
+                seen = _judged(world, service, steering.get(target.service, NO_STEERING))
+                plan = planned(seen, target, demand, self._rates(target), self.plans.get(target, NO_PLAN))
                 if plan != NO_PLAN:
                     plans[target] = plan
         self.plans = plans
@@ -92,17 +104,26 @@ class Allotment:
             target = Target(ServiceKey.parse(service), int(port))
             self._learned.setdefault(target, {})[Site(cluster, Locality.parse(locality))] = float(rate)
 
-    def _hear(self, loads: Loads) -> None:
-        now = demands(loads)
+    def _hear(
+        self,
+        now: Mapping[Target, Mapping[Locality, float]],
+        failed: Mapping[Target, Mapping[Locality, float]],
+    ) -> None:
+        """Who asks for how much. What failed may have been called once more: between what went well and all
+        of it lies what is asked for, and what was asked for before is the best guess."""
         for target in self._demand.keys() | now.keys():
-            heard = now.get(target, {})
+            heard, bad = now.get(target, {}), failed.get(target, {})
             before = self._demand.get(target, {})
             kept = {
                 place: (rate, left - 1)
                 for place, (rate, left) in before.items()
                 if place not in heard and left > 0
             }
-            both = kept | {place: (rate, UNHEARD_LOOKS) for place, rate in heard.items()}
+            asked = {
+                place: max(rate - bad.get(place, 0.0), min(rate, before.get(place, (rate, 0))[0]))
+                for place, rate in heard.items()
+            }
+            both = kept | {place: (rate, UNHEARD_LOOKS) for place, rate in asked.items()}
             if both:
                 self._demand[target] = both
             else:
@@ -137,6 +158,20 @@ class Allotment:
             if ready and site not in judged.sites and not judged.endpoints:
                 rates = self._learned.setdefault(target, {})
                 rates[site] = max(rates.get(site, 0.0), rate / ready)
+
+
+def _judged(world: World, service: Service, steering: Steering) -> World:
+    """The world as health sees this service now."""
+    if service.steering is steering or _same_verdicts(service.steering, steering):
+        return world
+    return replace(world, services={**world.services, service.key: replace(service, steering=steering)})
+
+
+def _same_verdicts(one: Steering, other: Steering) -> bool:
+    return all(
+        replace(one.get(port, _NOTHING), shares={}) == replace(other.get(port, _NOTHING), shares={})
+        for port in one.keys() | other.keys()
+    )
 
 
 def _pods_say(service: Service) -> bool:

@@ -108,6 +108,16 @@ class Outlier:
     max_ejection_percent: int = 100
     min_health_percent: int = 0
 
+    @property
+    def ejects(self) -> bool:
+        """Whether it ever ejects anything."""
+        signals = (
+            self.consecutive_gateway_errors,
+            self.consecutive_local_origin_errors,
+            self.consecutive_5xx,
+        )
+        return self.max_ejection_percent > 0 and any(signals)
+
 
 @dataclass(frozen=True, slots=True)
 class TcpKeepalive:

@@ -32,6 +32,7 @@ class Outcome(StrEnum):
     PASSED = "passed"  # no calls, but an active check passes
     NOTHING = "nothing"  # no calls there, and no check, though reporters are heard
     BLIND = "blind"  # nobody is heard at all
+    AVOIDED = "avoided"  # no calls, and callers that ejected it themselves may still keep away
     UNCLEAR = "unclear"  # between the thresholds, or too few who say it
     FAILING = "failing"  # no calls, and an active check fails
     POOR = "poor"  # more errors than a step may have
@@ -57,6 +58,7 @@ NEXT: Mapping[tuple[Stage, Outcome], Move] = {
     (H, Outcome.PASSED): Move.ON_SOON,
     (H, Outcome.NOTHING): Move.ON,
     (H, Outcome.BLIND): Move.ON_BLINDLY,
+    (H, Outcome.AVOIDED): Move.ON,
     (H, Outcome.UNCLEAR): Move.ON,
     (H, Outcome.FAILING): Move.AGAIN,
     (H, Outcome.POOR): Move.AGAIN,
@@ -65,6 +67,7 @@ NEXT: Mapping[tuple[Stage, Outcome], Move] = {
     (S, Outcome.PASSED): Move.ON,
     (S, Outcome.NOTHING): Move.ON_LATE,
     (S, Outcome.BLIND): Move.ON_BLINDLY,
+    (S, Outcome.AVOIDED): Move.STAY,
     (S, Outcome.UNCLEAR): Move.STAY,
     (S, Outcome.FAILING): Move.STAY,
     (S, Outcome.POOR): Move.BACK,

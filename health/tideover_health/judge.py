@@ -14,15 +14,14 @@ from typing import Any
 
 from tideover_core.difference import differing
 from tideover_core.model import ServiceKey
-from tideover_core.names import parse_wire_name
 from tideover_core.policy import ActiveCheck
 from tideover_core.ramp import Outcome
-from tideover_core.resolve import named_by_anyone
-from tideover_core.steering import Calls, Loads, Steering
+from tideover_core.steering import Loads, Steering
 from tideover_core.target import Aim
 from tideover_core.world import Service, World
 
 from .backends import Backends, backends
+from .called import SILENT_S, loads
 from .ledger import Evidence, Ledger
 from .places import Places
 from .port import Port
@@ -40,7 +39,6 @@ LATER_S = 1.0  # for what is no reason to hurry
 CELLS_PER_S = 50_000
 # all ports together: so many cells are read in a second, a pass counts as some; who waits longest comes first
 READ_PER_S, READ_AT_ONCE, PASS = 40_000.0, 8_000.0, 10
-SILENT_S = 10.0  # no report for so long, or for three intervals: nobody is heard
 SET_BACK_S = 5.0
 MAX_SAVED = 100_000
 _WIDTH = {Kind.SITE: 0, Kind.PAIR: 1, Kind.ENDPOINT: 2}
@@ -159,26 +157,12 @@ class Judge:
         )
 
     def loads(self, now_s: float) -> Loads:
-        """Requests per second by service port, source place (region and zone) and destination.
+        """Calls per second, see `called.loads`; retries are calls too."""
+        return loads(self._each(), now_s + self._skew_s)
 
-        Where clusters share a locality, its calls are split by their ready endpoints.
-        """
-        now_s += self._skew_s
-        found: dict[Calls, float] = {}
-        for port in self._each():
-            ready = port.places.ready
-            for locality, cells in port.evidence.cells.items():
-                sites = port.places.sites_of.get(locality, ())
-                total = sum(ready.get(site, 0) for site in sites)
-                for cell in cells:
-                    stale_s = now_s - max(SILENT_S, 2.5 * cell.interval_s)
-                    if not cell.rate or cell.reporter.heard_s < stale_s or cell.at_s < stale_s:
-                        continue
-                    for site in sites:
-                        part = ready[site] / total if total else 1 / len(sites)
-                        key = (port.places.service, port.places.port, cell.reporter.source, site)
-                        found[key] = found.get(key, 0.0) + cell.rate * part
-        return found
+    def failed_loads(self, now_s: float) -> Loads:
+        """Those of them that failed."""
+        return loads(self._each(), now_s + self._skew_s, failed=True)
 
     def backends(self, now_s: float) -> Backends:
         """What backends say of themselves."""
@@ -238,11 +222,7 @@ class Judge:
         return [port for ports in self._ports.values() for port in ports.values()]
 
     def _evidence(self, name: str) -> Evidence | None:
-        port = self._names.get(name)
-        if port is None and "#" in name:  # subsets that nobody has defined would be as many as one invents
-            target, world = parse_wire_name(name), self._world
-            if target is not None and world is not None and named_by_anyone(world, target):
-                port = self._names.get(name.partition("#")[0])
+        port = self._names.get(name) or self._names.get(name.partition("#")[0])
         return port.evidence if port is not None else None
 
     def _hurry(self, evidence: Evidence, at_once: bool) -> None:

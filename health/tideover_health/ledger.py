@@ -14,16 +14,17 @@ from tideover_core.model import Locality
 from tideover_core.steering import EndpointKey, Site
 
 from .answers import SLOW_MS, Backends, Latency
-from .bounds import Bounds
+from .called import Many
 from .places import Places
 from .signals import Members, Report, Voter
 
 MAX_REPORTERS = 20_000
 MAX_ROWS = 20_000  # of one report
+MAX_CELLS = 20_000  # of one reporter
+MAX_UNPROVEN_PLACES = 64
 MAX_CALLS = 10**9  # of one row
 MAX_INTERVAL_S = 3600.0
 FORGET_S = 120.0  # a reporter that says nothing
-LONGEST_SILENCE_S = 900.0  # three of the longest intervals that are asked for, whatever one says of its own
 _ENTRIES = 24
 _PERIODS = 10  # in a window
 _ENOUGH = 8  # calls that went well are enough to know: older ones may go
@@ -40,9 +41,11 @@ class Cell:
         "called_s",
         "ejected_s",
         "entries",
+        "failed_rate",
         "home",
         "interval_s",
         "latency",
+        "many",
         "rate",
         "reporter",
         "running",
@@ -52,7 +55,9 @@ class Cell:
     def __init__(self, reporter: Reporter, home: Evidence, where: Locality | Site | EndpointKey) -> None:
         self.reporter, self.home, self.where = reporter, home, where
         self.entries: list[tuple[float, float, int, int]] = []
-        self.interval_s = self.rate = self.at_s = 0.0
+        self.interval_s = self.at_s = 0.0
+        self.rate = self.failed_rate = 0.0  # per second, of the last report
+        self.many: Many | None = None  # of a name that many share
         self.called_s = self.ejected_s = float("-inf")  # when there were calls, when all was ejected
         self.running = 0
         self.latency: Latency | None = None
@@ -147,7 +152,10 @@ class Evidence:
 class Reporter:
     """One voter at one place."""
 
-    __slots__ = ("cells", "end_s", "ends", "heard_s", "id", "interval_s", "node", "source", "swept_s")
+    __slots__ = (
+        "cells", "end_s", "ends", "heard_s", "id", "interval_s", "node", "shared_until_s", "source",
+        "swept_s",
+    )  # fmt: skip
 
     def __init__(self, voter: Voter, now_s: float) -> None:
         self.id, self.node = voter.id, voter.node
@@ -155,12 +163,15 @@ class Reporter:
         self.cells: dict[tuple[str, Locality], Cell] = {}
         self.ends: dict[tuple[str, tuple[str, int] | Site], Cell] = {}
         self.end_s = self.heard_s = self.swept_s = now_s
+        self.shared_until_s = float("-inf") if voter.proven else float("inf")  # several speak as this one
         self.interval_s = 0.0
 
     def period(self, interval_s: float, now_s: float) -> tuple[float, float]:
         """What a report that comes now is about. One on pace: the time until now. One out of pace continues
         where the last one ended: the server or the network stood still, and old reports come in a burst."""
         gap_s = now_s - self.heard_s
+        if gap_s < 0.5 * interval_s == 0.5 * self.interval_s:
+            self.shared_until_s = max(self.shared_until_s, now_s + 10 * interval_s)
         on_pace = not self.interval_s or 0.5 * interval_s <= gap_s <= 1.5 * interval_s
         end_s = now_s if on_pace else min(now_s, self.end_s + interval_s)
         self.heard_s, self.interval_s, self.end_s = now_s, interval_s, end_s
@@ -178,7 +189,7 @@ class Ledger:
         self.dropped: Counter[str] = Counter()
         self.last_report_s: float | None = None
         self.interval_s = 0.0  # of the last report
-        self._bounds = Bounds()
+        self._unproven = 0
 
     def report(self, report: Report, now_s: float) -> None:
         """Note one load report."""
@@ -213,7 +224,10 @@ class Ledger:
             cell.running = running
             cell.at_s = now_s
             cell.interval_s = interval_s
-            cell.rate = calls / interval_s
+            cell.rate, cell.failed_rate = calls / interval_s, failed / interval_s
+            if reporter.shared_until_s > now_s:
+                cell.many = cell.many or Many()
+                cell.many.add(calls, failed, interval_s, now_s)
             if metrics:
                 means = {name: total / answers for name, total, answers in metrics[:MAX_METRICS] if answers}
                 cell.backends = Backends(now_s, means)
@@ -259,10 +273,12 @@ class Ledger:
         found = self.reporters.get(key)
         if found is None:
             self._forget(now_s)
-            if len(self.reporters) >= MAX_REPORTERS or not self._bounds.add_place(voter.id):
+            full = len(self.reporters) >= MAX_REPORTERS
+            if full or (not voter.proven and self._unproven >= MAX_UNPROVEN_PLACES):
                 self.dropped["reporters"] += 1
                 return None
             found = self.reporters[key] = Reporter(voter, now_s)
+            self._unproven += not voter.proven
         if voter.node != found.node:
             found.node = voter.node
         self.reporters.move_to_end(key)
@@ -273,7 +289,7 @@ class Ledger:
         if home is None or locality not in home.places.sites_of:
             self.dropped["name" if home is None else "locality"] += 1
             return None
-        if not self._bounds.add_cell(reporter.id, len(reporter.cells)):
+        if len(reporter.cells) >= MAX_CELLS:
             self.dropped["destinations"] += 1
             return None
         if len(home.names) < 32:
@@ -327,7 +343,7 @@ class Ledger:
     ) -> Cell | None:
         cell = reporter.ends.get(key)
         if cell is None:
-            if not self._bounds.add_cell(reporter.id, len(reporter.ends)):
+            if len(reporter.ends) >= MAX_CELLS:
                 self.dropped["destinations"] += 1
                 return None
             cell = reporter.ends[key] = Cell(reporter, home, where)
@@ -346,17 +362,16 @@ class Ledger:
                 old_s = now_s - max(FORGET_S, 2.5 * cell.interval_s)
                 if cell.home.gone or not cell.entries or cell.entries[-1][1] < old_s:
                     del cells[key]  # type: ignore[arg-type]
-                    self._bounds.drop_cells(reporter.id)
                     _unlink(cell)
 
     def _forget(self, now_s: float) -> None:
         """Forget reporters that have been silent for long."""
         while self.reporters:
             key, oldest = next(iter(self.reporters.items()))
-            if oldest.heard_s > now_s - max(FORGET_S, min(3 * oldest.interval_s, LONGEST_SILENCE_S)):
+            if oldest.heard_s > now_s - max(FORGET_S, 3 * oldest.interval_s):
                 return
             del self.reporters[key]
-            self._bounds.drop_place(oldest.id, len(oldest.cells) + len(oldest.ends))
+            self._unproven -= not oldest.id
             for cell in (*oldest.cells.values(), *oldest.ends.values()):
                 _unlink(cell)
 

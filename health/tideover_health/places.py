@@ -10,7 +10,7 @@ from tideover_core.holds import by_order
 from tideover_core.model import Endpoint, Locality, ServiceKey, Vantage
 from tideover_core.names import Target
 from tideover_core.orders import Action, ActiveOrder
-from tideover_core.policy import ActiveCheck, Failback, FleetHealth
+from tideover_core.policy import ActiveCheck, Failback, FleetHealth, Outlier
 from tideover_core.resolve import resolve
 from tideover_core.steering import EndpointKey, Site
 from tideover_core.world import Part, Service, World
@@ -29,6 +29,7 @@ class Places:
         self.check: ActiveCheck | None = None
         self.max_drained_percent = MAX_DRAINED_PERCENT
         self.http = True
+        self.ejection_s = 0.0  # how long each Envoy keeps away from what it ejected; 0: it ejects nothing
         self.ready: Mapping[Site, int] = {}  # endpoints that could serve
         self.sites_of: Mapping[Locality, tuple[Site, ...]] = {}
         self._parts: tuple[Part, ...] = ()
@@ -42,6 +43,8 @@ class Places:
         self.health = found.fleet_health or FleetHealth()
         self.failback = found.failback or Failback()
         self.check = found.active_check
+        outlier = found.outlier or Outlier()
+        self.ejection_s = outlier.base_ejection_s if outlier.ejects else 0.0
         percent = found.max_drained_percent
         self.max_drained_percent = MAX_DRAINED_PERCENT if percent is None else percent
         port = service.port(self.port)

@@ -23,6 +23,8 @@ CONFIRM_PARTS: Mapping[Kind, float] = {Kind.SITE: 0.05, Kind.PAIR: 0.05, Kind.EN
 FORGET_HOLDS = 10.0  # so many hold-downs must pass without a relapse for the next hold to be short again
 _FEW_FAILURES = 3  # in a step: fewer are no relapse
 _MANY_FAILURES = 5
+LONGEST_EJECTION_S = 300.0  # Envoy's max_ejection_time; each ejection that follows soon lasts longer
+_EJECTION_ENDS_S = 2.0  # later than it should: Envoy looks once in its interval
 
 # of what gets all its traffic; DOWN is reached from SUSPECT, when it is confirmed and the budget allows
 STEPS: Mapping[tuple[State, Opinion], State] = {
@@ -47,6 +49,7 @@ SEEN: Mapping[Outcome, State] = {
     Outcome.PASSED: State.HOLDING,
     Outcome.NOTHING: State.HOLDING,
     Outcome.BLIND: State.HOLDING,
+    Outcome.AVOIDED: State.HOLDING,
 }
 
 
@@ -57,6 +60,7 @@ class Standing:
         "bad_since_s",
         "blocked",
         "cause",
+        "emptied_s",
         "finding",
         "outcome",
         "ramp",
@@ -70,6 +74,7 @@ class Standing:
         self.state = State.HEALTHY
         self.since_s = now_s
         self.bad_since_s: float | None = None
+        self.emptied_s = float("-inf")  # when it was last given nothing
         self.ramp = Ramp(since_s=float("-inf"))
         self.finding: Finding = SILENCE
         self.outcome = Outcome.NOTHING
@@ -113,7 +118,7 @@ class Standing:
         if before.relapses or before.hold_s or before.since_s > float("-inf"):
             before = replace(before, relapses=before.relapses + 1)
         self.ramp = emptied(failback, now_s, before)
-        self.cause, self.bad_since_s = self.finding.cause, None
+        self.cause, self.bad_since_s, self.emptied_s = self.finding.cause, None, now_s
         self._now_is(State.DOWN, now_s)
 
     def begin(self, failback: Failback, cause: str, now_s: float) -> None:
@@ -127,12 +132,24 @@ class Standing:
         before, self.outcome = self.ramp, outcome
         self.ramp = advanced(before, failback, outcome, now_s)
         if self.ramp.stage is Stage.HOLDING:
+            self.emptied_s = self.ramp.since_s
             if before.stage is not Stage.HOLDING:
                 self.cause = f"relapse: {self.finding.cause}"
             self._now_is(SEEN[outcome], now_s)
         else:
             self._now_is(State.RAMPING if self.moved else State.HEALTHY, now_s)
         return self.ramp.percent != before.percent
+
+    def unless_avoided(self, outcome: Outcome, ejection_s: float, now_s: float) -> Outcome:
+        """The outcome; in a step no calls say nothing as long as ejections of callers' own may last.
+
+        Each Envoy ends those by itself, and all its calls would come at once to a place that is through with
+        its steps.
+        """
+        if self.ramp.stage is not Stage.STEPPING or outcome not in (Outcome.NOTHING, Outcome.PASSED):
+            return outcome
+        lasts_s = min(ejection_s * (1 + self.ramp.relapses), max(ejection_s, LONGEST_EJECTION_S))
+        return Outcome.AVOIDED if now_s < self.emptied_s + lasts_s + _EJECTION_ENDS_S else outcome
 
     def forgettable(self, failback: Failback, now_s: float) -> bool:
         """Whether nothing is left to remember of it."""
@@ -166,6 +183,7 @@ class Standing:
             "percent": ramp.percent,
             "hold_s": ramp.hold_s,
             "relapses": ramp.relapses,
+            "emptied_s": self.emptied_s if isfinite(self.emptied_s) else None,
         }
 
 
@@ -196,6 +214,8 @@ def restored(saved: Mapping[str, Any], later_s: float) -> Standing:
         float(saved["hold_s"]),
         max(0, int(saved["relapses"])),
     )
+    emptied_s = saved.get("emptied_s")
+    standing.emptied_s = float("-inf") if emptied_s is None else float(emptied_s) + later_s
     if standing.moved == (standing.state in (State.HEALTHY, State.SUSPECT)):
         raise ValueError("a state that does not go with its ramp")
     return standing

@@ -73,3 +73,39 @@ def test_what_one_endpoint_carried_well_is_its_capacity_when_asked() -> None:
     assert other.learned() == kept.learned()
     with pytest.raises(ValueError, match="is no service"):
         other.restore([("nonsense", 1, "paris", "eu", 1.0)])
+
+
+def test_what_is_moved_is_shared_out_in_the_same_look() -> None:
+    kept, now = Allotment(), world()
+    kept.allot(now, {}, calls(20))
+    judged = {RATINGS: {9080: PortSteering(sites={PA: Admission(0, "503")})}}
+    kept.allot(now, judged, calls(20))  # the world does not have the verdict yet
+    assert kept.steered(judged)[RATINGS][9080].shares == {}  # the near ones take it exactly
+    kept.allot(now, judged, calls(30))
+    assert percents(kept.steered(judged)[RATINGS][9080].shares) == {"a": {"b": 67, "n": 33}}
+
+
+@pytest.mark.parametrize(
+    ("called", "failed", "demand"),
+    [
+        (60, 30, 30),  # all 30 failed once and were tried again
+        (30, 30, 30),  # all fail, nobody tries again
+        (36, 12, 30),
+        (80, 30, 50),  # more is asked for than before
+        (20, 10, 20),  # less is
+    ],
+)
+def test_a_call_that_failed_and_was_tried_again_is_asked_for_once(
+    called: float, failed: float, demand: float
+) -> None:
+    kept = Allotment()
+    kept.allot(world(), {}, calls(30))
+    kept.allot(world(), {}, calls(called), calls(failed))
+    (plan,) = kept.plans.values()
+    assert sum(load.expected for load in plan.loads.values()) == pytest.approx(demand)
+
+
+def test_what_failed_is_not_what_a_place_carries() -> None:
+    kept = Allotment(learn=True)
+    kept.allot(world(each=None), {}, calls(100), calls(60))
+    assert [rate for *_, rate in kept.learned()] == [20.0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -27,6 +28,7 @@ class HttpBackend:
         self.resets = False  # reads the request and closes the connection without an answer
         self.answers: dict[str, str] = {}  # more headers of its answers
         self.calls = 0
+        self.at_s: list[float] = []  # when each came, `time.monotonic`
         self.headers: list[dict[str, str]] = []
         self._runner: web.AppRunner | None = None
 
@@ -46,6 +48,7 @@ class HttpBackend:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.calls += 1
+        self.at_s.append(time.monotonic())
         self.headers.append(dict(request.headers))
         if self.hangs:
             await asyncio.Event().wait()

@@ -17,8 +17,8 @@ from support.manifests import ClusterFolder, Place, endpoint_slice, service
 from support.ports import free_port
 from support.tideover import Setup
 
-NETWORKS = {"paris": "127.0.1", "dublin": "127.0.2"}
-ZONES = {"paris": "eu-west-a", "dublin": "eu-north-a"}
+NETWORKS = {"paris": "127.0.1", "dublin": "127.0.2", "lyon": "127.0.3"}
+ZONES = {"paris": "eu-west-a", "dublin": "eu-north-a", "lyon": "eu-west-b"}
 KINDS = {"http": HttpBackend, "grpc": GrpcBackend, "tcp": TcpBackend}
 
 Backend = HttpBackend | GrpcBackend | TcpBackend

@@ -274,13 +274,15 @@ class OrderKeeper(Collector):
                 lambda order: self._pace(order, ending=True),
             )
         )
+        self._watch()
         self.streams.about(self.in_force(), world, now_s)
 
     def _watch(self) -> None:
         """See how calls end where traffic returns, now and then."""
         entries = self.book.entries.items()
         coming = [(name, one) for name, one in entries if one.course.stage is Stage.RETURNING]
-        if not coming or self._now_s() >= self._watched_s + WATCH_EVERY_S / 2:
+        new = any(name not in self._outcomes for name, _ in coming)
+        if new or not coming or self._now_s() >= self._watched_s + WATCH_EVERY_S / 2:
             self._watched_s = self._now_s()
             self._outcomes = {
                 name: self.returning(one.order.target, partial(courses.watched_s, one.course))

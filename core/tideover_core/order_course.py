@@ -200,7 +200,7 @@ def _one_step_up(order: TrafficOrder, course: Course) -> float:
 def held_back(course: Course) -> str:
     """Which services do not come back with the others, in words; "" when all do."""
     return ", ".join(
-        f"{service} is given {one.percent:g} % of its share, as it is not well there"
+        f"{service}, which was not well there, is given {one.percent:g} % of its share"
         for service, one in course.apart
         if one.percent < course.ramp.percent
     )

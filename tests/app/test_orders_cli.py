@@ -170,14 +170,15 @@ async def test_an_order_expires_and_its_traffic_comes_back_in_steps(tmp_path: Pa
     async with running_tideover(setup):
         placed = await say(setup, "drain", "cluster/paris", "--for", "1s", "--reason", "short", "--wait")
         assert (placed.code, "has ended: expired" in placed.err) == (1, True)
-        seen: list[tuple[str, float]] = []
+        seen: list[dict[str, Any]] = []
 
         async def gone() -> bool:
-            seen.extend((one["state"], one["percentNow"]) for one in await orders(setup))
+            seen.extend(await orders(setup))
             return not await orders(setup)
 
         await until(gone, 20)
-        assert set(seen) == {("Returning", 50)}
+        assert {(one["state"], one["percentNow"]) for one in seen} == {("Returning", 50)}
+        assert max(one["nextInSeconds"] for one in seen) > 1  # nobody calls: a step takes twice as long
         assert set((await health(setup)).values()) == {"HEALTHY"}
 
 
@@ -254,6 +255,9 @@ async def test_an_order_of_a_file_counts_and_undo_ends_it(tmp_path: Path) -> Non
     (paris / "a.yaml").write_text(order.format("a", "tideover-system", "paris"))
     (paris / "b.yaml").write_text(order.format("b", "tideover-system", "rome"))
     (paris / "c.yaml").write_text(order.format("c", "bookinfo", "dublin"))
+    late = order.format("d", "tideover-system", "dublin")
+    late = late.replace("spec: {", 'spec: {expiresAt: "2026-01-01T00:00:00Z", ')
+    (paris / "d.yaml").write_text(late)
     async with running_tideover(setup):
 
         async def taken() -> bool:
@@ -265,9 +269,10 @@ async def test_an_order_of_a_file_counts_and_undo_ends_it(tmp_path: Path) -> Non
         assert told["b"] == ("Refused", "there is no cluster rome")
         assert told["c"][0] == "Refused"
         assert "outside of tideover-system" in told["c"][1]
+        assert told["d"] == ("Refused", "it expired at 2026-01-01T00:00:00Z, before it came")
         assert (await say(setup, "undo", "a")).code == 0
         (paris / "b.yaml").unlink()
-        await until(lambda: _names(setup, {"a", "c"}))
+        await until(lambda: _names(setup, {"a", "c", "d"}))
         assert (await orders(setup))[0]["state"] == "Returning"  # though its file is still there
 
 

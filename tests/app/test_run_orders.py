@@ -157,7 +157,7 @@ async def test_the_way_back_is_watched_by_those_who_judge(tmp_path: Path) -> Non
     (active,) = kept.keeper.in_force()
     assert (active.percent, active.percent_for(cart)) == (75, 95)
     assert asked[-2:] == [("cluster/paris", 9), ("cluster/paris", 0)]
-    assert "shop/cart is given 5 % of its share" in kept.keeper.listed()[0].why
+    assert "shop/cart, which was not well there, is given 5 %" in kept.keeper.listed()[0].why
     assert "errors came back" in kept.replica.happenings.value[-1].message
     await kept.keeper.save()
     (again,) = kept.restarted(kept.now_s).keeper.in_force()

@@ -150,7 +150,7 @@ def test_what_is_told_of_who_is_held_back() -> None:
     course = courses.ended(ORDER, courses.begun(ORDER, NOW_S), "undone", FAST)
     for second, one in ((10, WELL), (11, POOR)):
         course = courses.advanced(ORDER, course, NOW_S + second, replace(FAST, outcomes={CART: one}))
-    assert courses.held_back(course) == "shop/cart is given 5 % of its share, as it is not well there"
+    assert courses.held_back(course) == "shop/cart, which was not well there, is given 5 % of its share"
 
 
 def test_every_stage_has_a_way_on() -> None:

@@ -14,8 +14,10 @@ from typing import Any
 
 from tideover_core.difference import differing
 from tideover_core.model import ServiceKey
+from tideover_core.names import parse_wire_name
 from tideover_core.policy import ActiveCheck
 from tideover_core.ramp import Outcome
+from tideover_core.resolve import named_by_anyone
 from tideover_core.steering import Loads, Steering
 from tideover_core.target import Aim
 from tideover_core.world import Service, World
@@ -222,7 +224,11 @@ class Judge:
         return [port for ports in self._ports.values() for port in ports.values()]
 
     def _evidence(self, name: str) -> Evidence | None:
-        port = self._names.get(name) or self._names.get(name.partition("#")[0])
+        port = self._names.get(name)
+        if port is None and "#" in name:  # subsets that nobody has defined would be as many as one invents
+            target, world = parse_wire_name(name), self._world
+            if target is not None and world is not None and named_by_anyone(world, target):
+                port = self._names.get(name.partition("#")[0])
         return port.evidence if port is not None else None
 
     def _hurry(self, evidence: Evidence, at_once: bool) -> None:

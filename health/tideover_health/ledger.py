@@ -14,17 +14,17 @@ from tideover_core.model import Locality
 from tideover_core.steering import EndpointKey, Site
 
 from .answers import SLOW_MS, Backends, Latency
+from .bounds import Bounds
 from .called import Many
 from .places import Places
 from .signals import Members, Report, Voter
 
 MAX_REPORTERS = 20_000
 MAX_ROWS = 20_000  # of one report
-MAX_CELLS = 20_000  # of one reporter
-MAX_UNPROVEN_PLACES = 64
 MAX_CALLS = 10**9  # of one row
 MAX_INTERVAL_S = 3600.0
 FORGET_S = 120.0  # a reporter that says nothing
+LONGEST_SILENCE_S = 900.0  # three of the longest intervals that are asked for, whatever one says of its own
 _ENTRIES = 24
 _PERIODS = 10  # in a window
 _ENOUGH = 8  # calls that went well are enough to know: older ones may go
@@ -163,8 +163,8 @@ class Reporter:
         self.cells: dict[tuple[str, Locality], Cell] = {}
         self.ends: dict[tuple[str, tuple[str, int] | Site], Cell] = {}
         self.end_s = self.heard_s = self.swept_s = now_s
-        self.shared_until_s = float("-inf") if voter.proven else float("inf")  # several speak as this one
         self.interval_s = 0.0
+        self.shared_until_s = float("-inf") if voter.proven else float("inf")  # several speak as this one
 
     def period(self, interval_s: float, now_s: float) -> tuple[float, float]:
         """What a report that comes now is about. One on pace: the time until now. One out of pace continues
@@ -189,7 +189,7 @@ class Ledger:
         self.dropped: Counter[str] = Counter()
         self.last_report_s: float | None = None
         self.interval_s = 0.0  # of the last report
-        self._unproven = 0
+        self._bounds = Bounds()
 
     def report(self, report: Report, now_s: float) -> None:
         """Note one load report."""
@@ -273,12 +273,10 @@ class Ledger:
         found = self.reporters.get(key)
         if found is None:
             self._forget(now_s)
-            full = len(self.reporters) >= MAX_REPORTERS
-            if full or (not voter.proven and self._unproven >= MAX_UNPROVEN_PLACES):
+            if len(self.reporters) >= MAX_REPORTERS or not self._bounds.add_place(voter.id):
                 self.dropped["reporters"] += 1
                 return None
             found = self.reporters[key] = Reporter(voter, now_s)
-            self._unproven += not voter.proven
         if voter.node != found.node:
             found.node = voter.node
         self.reporters.move_to_end(key)
@@ -289,7 +287,7 @@ class Ledger:
         if home is None or locality not in home.places.sites_of:
             self.dropped["name" if home is None else "locality"] += 1
             return None
-        if len(reporter.cells) >= MAX_CELLS:
+        if not self._bounds.add_cell(reporter.id, len(reporter.cells)):
             self.dropped["destinations"] += 1
             return None
         if len(home.names) < 32:
@@ -343,7 +341,7 @@ class Ledger:
     ) -> Cell | None:
         cell = reporter.ends.get(key)
         if cell is None:
-            if len(reporter.ends) >= MAX_CELLS:
+            if not self._bounds.add_cell(reporter.id, len(reporter.ends)):
                 self.dropped["destinations"] += 1
                 return None
             cell = reporter.ends[key] = Cell(reporter, home, where)
@@ -362,16 +360,17 @@ class Ledger:
                 old_s = now_s - max(FORGET_S, 2.5 * cell.interval_s)
                 if cell.home.gone or not cell.entries or cell.entries[-1][1] < old_s:
                     del cells[key]  # type: ignore[arg-type]
+                    self._bounds.drop_cells(reporter.id)
                     _unlink(cell)
 
     def _forget(self, now_s: float) -> None:
         """Forget reporters that have been silent for long."""
         while self.reporters:
             key, oldest = next(iter(self.reporters.items()))
-            if oldest.heard_s > now_s - max(FORGET_S, 3 * oldest.interval_s):
+            if oldest.heard_s > now_s - max(FORGET_S, min(3 * oldest.interval_s, LONGEST_SILENCE_S)):
                 return
             del self.reporters[key]
-            self._unproven -= not oldest.id
+            self._bounds.drop_place(oldest.id, len(oldest.cells) + len(oldest.ends))
             for cell in (*oldest.cells.values(), *oldest.ends.values()):
                 _unlink(cell)
 

@@ -26,8 +26,9 @@ from tideover_core.orders import Action, ActiveOrder, TrafficOrder
 from tideover_core.policy import FleetHealth, Settings
 from tideover_core.ramp import Outcome
 from tideover_core.target import Aim
+from tideover_health.bounds import MAX_PLACES
 from tideover_health.judge import Judge
-from tideover_health.ledger import MAX_ROWS, MAX_UNPROVEN_PLACES
+from tideover_health.ledger import MAX_ROWS
 from tideover_health.signals import Checked, Members, Report, Row, Voter
 from tideover_health.verdict import State
 
@@ -86,9 +87,9 @@ def test_strangers_cannot_fill_memory_with_places_or_rob_proven_ones_of_theirs()
     for number in range(1000):
         row = Row(NAME, PARIS, 1, 0)
         found.take(Report(Voter("", locality=Locality(str(number))), 1.0, (row,)), 1.0)
-    assert found.heard().reporters == MAX_UNPROVEN_PLACES
+    assert found.heard().reporters == MAX_PLACES
     found.take(Report(VOTER, 1.0, (Row(NAME, PARIS, 1, 0),)), 1.0)
-    assert found.heard().reporters == MAX_UNPROVEN_PLACES + 1
+    assert found.heard().reporters == MAX_PLACES + 1
 
 
 def test_before_the_first_world_nothing_is_known_and_nothing_breaks() -> None:
@@ -276,7 +277,6 @@ def test_loads_say_who_calls_where() -> None:
     assert fleet.judge.loads(fleet.now_s + 60) == {}
 
 
-# -- restarts
 def test_who_has_left_a_place_calls_nothing_there_with_the_next_report() -> None:
     """Or everything that has moved would count twice."""
     fleet = Fleet(callers(5, per_second=10), fault=broken).run(20).run(5)
@@ -304,6 +304,7 @@ def test_callers_that_share_a_vote_call_all_together(name: str) -> None:
     assert found == {(SERVICE, PORT, PARIS, site("dublin")): pytest.approx(200, rel=0.1)}
 
 
+# -- restarts
 
 
 def test_verdicts_survive_a_restart_and_the_time_between_does_not_count() -> None:

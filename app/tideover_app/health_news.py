@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from tideover_core.failover_news import About, Loss, Losses, Topic, together
 from tideover_core.model import ServiceKey
+from tideover_core.world import World
 from tideover_health.verdict import Alarm, State, Subject, Verdict
+from tideover_health.verdict import Kind as Judged
 
 from .health_view import MOVED, about, stopped, where
 from .replica import Kind
@@ -37,6 +40,26 @@ def news(
         if (line := _line(before.verdicts.get(key), now.verdicts.get(key), now_s)) is not None
     ]
     return now, [*lines, *_alarms(before, now)]
+
+
+def losses_by_cluster(
+    verdicts: Iterable[Verdict], alarms: Iterable[Alarm], world: World
+) -> Mapping[str, Losses]:
+    """What is to be an Event in which cluster, besides places that fail over: endpoints that are given less
+    than their share, and alarms."""
+    found: dict[str, list[tuple[About, tuple[Loss, str]]]] = {}
+    for one in verdicts:
+        if one.subject.kind is Judged.ENDPOINT and one.state in MOVED:
+            said = f"{where(one)} is given {one.percent:g} % of its share; {'; '.join(one.causes)}"
+            about_it = (one.service, Topic.FAILOVER)
+            found.setdefault(one.subject.site.cluster, []).append((about_it, (Loss.PART, said)))
+    for alarm in alarms:
+        topic = Topic.SHORT if alarm.short else Topic.SICK
+        service = world.services.get(alarm.service)
+        for part in service.parts if service is not None else ():
+            said = f"port {alarm.port}: {alarm.message}"
+            found.setdefault(part.cluster, []).append(((alarm.service, topic), (Loss.PART, said)))
+    return {cluster: together(losses) for cluster, losses in found.items()}
 
 
 def _line(before: Verdict | None, now: Verdict | None, now_s: float) -> Line | None:

@@ -6,7 +6,7 @@ An error of the program in judging keeps the last steering, is a problem, and en
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ from tideover_core.world import World
 from tideover_health.backends import fullnesses
 from tideover_health.judge import Judge
 from tideover_health.signals import Signal
-from tideover_health.verdict import Alarm
+from tideover_health.verdict import Alarm, Verdict
 
 from .health_news import Told, news
 from .health_view import Ejections, HealthView, Looking, Pace
@@ -66,6 +66,7 @@ class HealthKeeper:
         self.steering: Mapping[ServiceKey, Steering] = {}
         self.pace: Callable[[], Pace] = Pace
         self.looking: Callable[[], Looking] = Looking
+        self.told: Callable[[Sequence[Verdict], Sequence[Alarm]], None] = lambda verdicts, alarms: None
         self.judged: Callable[[], None] = lambda: None  # doubts and loads may be other ones now
         self.also: Callable[[Signal], None] = lambda signal: None  # who else is told
         self.judge = judge
@@ -75,8 +76,8 @@ class HealthKeeper:
         self._wake = asyncio.Event()
         self._allotment = allotment or Allotment()
         self._allot_at_s = float("-inf")
-        self._short: dict[Target, _Short] = {}
         self._judged: Mapping[ServiceKey, Steering] = {}
+        self._short: dict[Target, _Short] = {}
         self._told = Told()
         self._saved = b""
         self._unsaved = asyncio.Event()
@@ -132,6 +133,8 @@ class HealthKeeper:
         self._replica.note("health", ())
         self._told, lines = news(self._told, verdicts, alarms, now_s)
         self._replica.journal.health(lines)
+        if lines:
+            self._guarded("what to tell", lambda: self.told(verdicts, alarms), None)
         if saved != self._saved:
             self._saved = saved
             self._unsaved.set()

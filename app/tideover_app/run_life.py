@@ -135,6 +135,8 @@ class Life:
         self.writers = Writers(self.config, self.replica, self.sources, self.world.changed)
         self.writers.order_standing = self.orders.standing
         self.world.failing = self.writers.failing
+        if self.health is not None:
+            self.health.told = self.writers.judged
         self.metrics.registry.register(self.writers)
         for name in facts:
             self.log.info("Restored", object=f"Cluster {name}", message="known from the snapshot, stale")

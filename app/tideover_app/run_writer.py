@@ -6,7 +6,7 @@ Reading and serving never depend on it; with only files for clusters nothing of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,15 @@ import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tideover_core.failover_news import Losses
 from tideover_core.model import Problem
 from tideover_core.order_book import Standing
 from tideover_core.overview import PlaceHealth
+from tideover_health.verdict import Alarm, Verdict
 
 from .config import Config
 from .failing import PlaceName
+from .health_news import losses_by_cluster
 from .run_replica import RunningReplica
 from .run_sources import Sources
 
@@ -44,6 +47,7 @@ class Writers(Collector):
         self._tallies: dict[str, Tally] = {}
         self._troubles: dict[str, dict[str, str]] = {}
         self._places: Mapping[PlaceName, PlaceHealth] = {}
+        self._judged: Mapping[str, Losses] = {}  # by cluster
         self._office: Office | None = None
         self._held: set[str] = set()
         self.order_standing: Callable[[str, str], Standing | None] = lambda namespace, name: None
@@ -65,6 +69,12 @@ class Writers(Collector):
         self._places = places if self._replica.world.value.complete else {}
         for name, (_, desk, _) in self._desks.items():
             desk.events.places(self._of(name))
+
+    def judged(self, verdicts: Iterable[Verdict], alarms: Iterable[Alarm]) -> None:
+        """What is judged now; what moves traffic away from a place is among what fails over."""
+        self._judged = losses_by_cluster(verdicts, alarms, self._replica.world.value)
+        for name, (_, desk, _) in self._desks.items():
+            desk.events.judged(self._judged.get(name, {}))
 
     async def _exchange(self, tasks: asyncio.TaskGroup) -> None:
         """Clusters come, go, and get other credentials."""
@@ -97,6 +107,7 @@ class Writers(Collector):
         tally = self._tallies.setdefault(name, Tally())
         desk = Desk(name, access, self._office, tally, partial(self._note, name))
         desk.events.places(self._of(name))
+        desk.events.judged(self._judged.get(name, {}))
         self._desks[name] = (access, desk, tasks.create_task(self._keep(name, desk), name=f"writing {name}"))
 
     def _standing(self, cluster: str, namespace: str, name: str) -> Standing | None:

@@ -14,12 +14,13 @@ from support.admin import RATINGS, SNAPSHOT_AT_S, FakeReplica, connected, servin
 from tideover_app.cli import tables, tables_explain
 from tideover_app.cli.output import document
 from tideover_app.health_metrics import HealthMetrics
-from tideover_app.health_news import Told, news
+from tideover_app.health_news import Told, losses_by_cluster, news
 from tideover_app.health_view import HealthView, Looking, Pace
 from tideover_app.order_words import concerning, told
 from tideover_app.ordering import Shown
 from tideover_app.replica import Kind
 from tideover_core.capacity import Load, Plan
+from tideover_core.failover_news import Topic
 from tideover_core.model import Locality, ServiceKey
 from tideover_core.names import Target
 from tideover_core.orders import Action, TrafficOrder
@@ -144,6 +145,20 @@ def test_an_order_says_who_why_how_far_and_what_comes_next() -> None:
     assert told(Shown(freeze, "InForce", 100.0, NOW_S, "hub"), NOW_S) == (
         "TrafficOrder t/kernel: Freeze cluster/paris (upgrade); placed 0 s ago by its object; InForce; "
         "ends when it is deleted"
+    )
+
+
+def test_endpoints_that_are_moved_and_alarms_become_events_of_their_clusters() -> None:
+    endpoint = verdict(subject=Subject(Judged.ENDPOINT, PARIS, endpoint=("default", "10.0.0.1", 80)))
+    short = replace(ALARM, short=True)
+    world = FakeReplica().world.value
+    found = losses_by_cluster([endpoint, verdict(), verdict(S, 100)], [ALARM, short], world)
+    topics = {cluster: sorted(topic for _, topic in losses) for cluster, losses in found.items()}
+    assert topics == {"paris": ["failover", "short", "sick"], "dublin": ["short", "sick"]}
+    _, text = found["paris"][RATINGS, Topic.FAILOVER]
+    assert text == (
+        "port 9080, endpoint 10.0.0.1:80 at eu-west/eu-west-a/ in paris is given 0 % of its share; "
+        "90 % of calls fail, 4 of 4 voters"
     )
 
 

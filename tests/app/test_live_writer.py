@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
+from envoy.config.core.v3.base_pb2 import Locality, Node
+from envoy.service.load_stats.v3.lrs_pb2 import LoadStatsRequest
+
+from app.test_live_identity import account, bound_token, caller_pod
+from health.load_reports import METHOD, stats
+from health.test_load_report_codec import place
 from support.apiserver import Admin, ApiServer
 from support.delta import CDS, EDS, DeltaClient, delta_client, node
 from support.tideover import Setup, Tideover, running_tideover
@@ -164,6 +171,73 @@ async def test_a_failover_is_an_event_of_the_service_and_so_is_the_fail_back(
         assert await metric(tideover, 'tideover_writer_events_total{cluster="paris",result="written"}') == 2
 
 
+def everywhere(namespace: str) -> list[dict[str, Any]]:
+    """The Service with an endpoint in each of two zones."""
+    about, slices = service(namespace)
+    slices["endpoints"] = [
+        {"addresses": [f"10.9.0.{number}"], "zone": zone, "conditions": {"ready": True}}
+        for number, zone in enumerate(("a", "b"), 1)
+    ]
+    hasty = {
+        "fleetHealth": {"window": "2s", "minRequests": 5},
+        "failback": {"holdDown": "1s", "steps": [50, 100], "stepEvery": "1s"},
+    }
+    return [about, slices, policy(namespace, "hasty", **hasty)]
+
+
+async def report(call: Any, name: str, target: str, failing: set[str]) -> None:
+    """Ten calls to each zone that are said to be made, twice a second, until cancelled."""
+    node_said = Node(id=name, metadata={"CLUSTER_ID": "paris"})  # type: ignore[arg-type]
+    await call.write(LoadStatsRequest(node=node_said).SerializeToString())
+    while True:
+        await asyncio.sleep(0.5)
+        rows = []
+        for zone in "ab":
+            row = place(
+                *((0, 10) if zone in failing else (10, 0)), locality=Locality(region="at-paris", zone=zone)
+            )
+            rows.append(row)
+        stats_said = stats(target, *rows, interval_s=0.5)
+        await call.write(LoadStatsRequest(cluster_stats=[stats_said]).SerializeToString())
+
+
+async def test_what_callers_report_is_judged_and_told_as_events(
+    paris: ApiServer, namespace: str, tmp_path: Path
+) -> None:
+    admin, target, failing = paris.admin, f"{namespace}/ratings:9080", set[str]()
+    admin.apply(*everywhere(namespace))
+
+    def events(reason: str) -> list[dict[str, Any]]:
+        found = admin.list("events.k8s.io/v1/Event", namespace)
+        return [one for one in found if one["reason"] == reason]
+
+    replica = setup(tmp_path / "r", namespace, paris)
+    async with AsyncExitStack() as stack:
+        tideover = await stack.enter_async_context(running_tideover(replica))
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        reporting = []
+        account(paris, namespace)
+        for number in range(3):  # each a pod, so with a vote of its own
+            caller_pod(paris, namespace, name := f"caller-{number}")
+            token = bound_token(paris, namespace, name)
+            channel = await stack.enter_async_context(
+                grpc.aio.insecure_channel(f"127.0.0.1:{replica.xds_port}")
+            )
+            call = channel.stream_stream(METHOD)(metadata=[("authorization", f"Bearer {token}")])
+            reporting.append(tasks.create_task(report(call, name, target, failing)))
+        await until(lambda: takes(tideover, 'tideover_reporters{identity="proven"}', 3), PATIENCE_S)
+        failing.add("a")
+        (moved,) = await until(lambda: events("FailingOver"), PATIENCE_S, tideover.log)
+        assert "at-paris/a/ in paris: 1 of 1 ready" in moved["note"]
+        assert "judged bad: 3 of 3 voters see errors" in moved["note"]
+        failing.add("b")
+        (sick,) = await until(lambda: events("Frozen"), PATIENCE_S, tideover.log)
+        assert "everything looks sick" in sick["note"]
+        assert await metric(tideover, 'tideover_writer_events_total{cluster="paris",result="written"}') == 2
+        for one in reporting:
+            one.cancel()
+
+
 async def test_one_of_two_replicas_writes_and_the_other_takes_over(
     paris: ApiServer, namespace: str, tmp_path: Path
 ) -> None:
@@ -243,8 +317,8 @@ async def test_with_a_dead_server_all_is_served_and_it_is_written_when_it_is_bac
         await until(lambda: conditions(admin, "FailoverPolicy", "ratings", namespace), PATIENCE_S)
 
 
-async def takes(tideover: Tideover, name: str) -> bool:
-    return await metric(tideover, name) == 1
+async def takes(tideover: Tideover, name: str, value: float = 1) -> bool:
+    return await metric(tideover, name) == value
 
 
 async def metric(tideover: Tideover, name: str) -> float:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tideover_core.failover_news import QUIET_S, Known, Loss, News, heard, losses, next_s
+from tideover_core.failover_news import QUIET_S, Known, Loss, News, Topic, heard, losses, next_s, together
 from tideover_core.model import Locality, ServiceKey
 from tideover_core.overview import PlaceHealth
+from tideover_discovery.kubernetes.service_events import ServiceEvent
 
 RATINGS, REVIEWS = ServiceKey("bookinfo", "ratings"), ServiceKey("bookinfo", "reviews")
 
@@ -63,6 +64,32 @@ def test_what_ended_within_the_quiet_time_is_told_at_its_end_without_further_new
     assert due_s == QUIET_S
     assert ear.hear(due_s) == [Loss.NONE]
     assert next_s(ear.known) is None
+
+
+def test_a_service_that_flaps_every_5_s_for_two_minutes_is_two_events_that_count() -> None:
+    ear = Ear()
+    for step in range(1200):
+        ear.hear(step / 10, *([place(0)] if step % 100 < 50 else []))
+    assert len(ear.told) <= 120 / QUIET_S + 1
+    made = {ServiceEvent(n.service, str(n.loss), n.text, 1_764_000_000 + n.at_s, True).name for n in ear.told}
+    assert len(made) <= 2 * 2, "one that began and one that ended, per ten minutes"
+
+
+def test_topics_of_a_service_do_not_hide_each_other() -> None:
+    known: Known = {}
+    sick = {(RATINGS, Topic.SICK): (Loss.PART, "port 9080: everything looks sick")}
+    known, news = heard(known, together([*losses([place(0)]).items(), *sick.items()]), 0, 1000)
+    assert [(one.topic, one.loss) for one in news] == [(Topic.FAILOVER, Loss.ALL), (Topic.SICK, Loss.PART)]
+    known, news = heard(known, losses([place(0)]), 20, 1020)
+    assert [(one.topic, one.loss, one.text) for one in news] == [(Topic.SICK, Loss.NONE, "is judged again")]
+
+
+def test_what_is_said_of_the_same_is_one_line_and_the_worst_counts() -> None:
+    endpoint = {(RATINGS, Topic.FAILOVER): (Loss.PART, "endpoint 10.0.0.1:80 is given 0 %")}
+    found = together([*losses([place(0)]).items(), *endpoint.items()])
+    ((loss, text),) = found.values()
+    assert loss is Loss.ALL
+    assert "100 % of its traffic leaves; endpoint 10.0.0.1:80" in text
 
 
 def test_services_do_not_wait_for_each_other() -> None:

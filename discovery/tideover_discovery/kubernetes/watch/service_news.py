@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tideover_core.failover_news import Known, Loss, News, heard, losses, next_s
+from tideover_core.failover_news import (
+    Known,
+    Loss,
+    Losses,
+    News,
+    Topic,
+    heard,
+    losses,
+    next_s,
+    together,
+)
 from tideover_core.overview import PlaceHealth
 from tideover_discovery.kubernetes.client import Api, ApiError
 from tideover_discovery.kubernetes.client.lease import Lease
@@ -24,6 +34,13 @@ TOLD_BY_OTHERS_S = 20.0
 EVERY_S = 0.1  # between two Events: a region that fails is many services
 TRY_AGAIN_S = 5.0
 MOST_COUNTED = 2000  # Events whose count is remembered
+
+
+_REASONS = {  # when it begins and ends
+    Topic.FAILOVER: ("FailingOver", "FailedBack"),
+    Topic.SICK: ("Frozen", "NoLongerFrozen"),
+    Topic.SHORT: ("CapacityShort", "CapacityEnough"),
+}
 
 
 @dataclass(slots=True)
@@ -52,10 +69,17 @@ class ServiceEvents:
         self._series: OrderedDict[str, int] = OrderedDict()  # Event -> how often it was told
         self._moved = asyncio.Event()
         self._places: tuple[PlaceHealth, ...] = ()
+        self._judged: Losses = {}
 
     def places(self, now: Iterable[PlaceHealth]) -> None:
         """The places of the cluster that fail over now."""
         self._places = tuple(now)
+        self._look()
+        self._moved.set()
+
+    def judged(self, now: Losses) -> None:
+        """What else is judged of services of the cluster now."""
+        self._judged = now
         self._look()
         self._moved.set()
 
@@ -85,7 +109,8 @@ class ServiceEvents:
 
     def _look(self) -> None:
         """What is news now goes to the queue."""
-        self._known, news = heard(self._known, losses(self._places), time.monotonic(), time.time())
+        found = together([*losses(self._places).items(), *self._judged.items()])
+        self._known, news = heard(self._known, found, time.monotonic(), time.time())
         for one in news:
             self._waiting.append(one)
             if len(self._waiting) > MOST_WAITING:
@@ -141,8 +166,8 @@ class ServiceEvents:
 
 def _event(news: News) -> ServiceEvent:
     failing = news.loss is not Loss.NONE
-    reason = "FailingOver" if failing else "FailedBack"
-    return ServiceEvent(news.service, reason, news.text, news.at_s, failing)
+    begins, ends = _REASONS[news.topic]
+    return ServiceEvent(news.service, begins if failing else ends, news.text, news.at_s, failing)
 
 
 async def _uid(api: Api, event: ServiceEvent) -> str:

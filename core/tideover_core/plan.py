@@ -81,8 +81,8 @@ def _steer(
         if one.order.action is not Action.DRAIN
         and any(one.order.target.holds(service.key, placed.endpoint) for placed in usable)
     ]
-    home = vantage.locality
-    shares = hold.steering.shares.get(home) or hold.steering.shares.get(Locality(home.region, home.zone))
+    home = Locality(vantage.locality.region, vantage.locality.zone)
+    shares = hold.steering.shares.get(home)
     if not holds and not others and not shares:
         return None
     return Steer(holds, Shifting(service.key, others), shares or None)

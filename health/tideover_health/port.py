@@ -135,7 +135,7 @@ class Port:
         due: list[float] = []
         failback = self.places.failback
         for subject, standing in self.standings.items():
-            left_s = self._left_s.get(subject.site)
+            left_s = None if subject.kind is Kind.ENDPOINT else self._left_s.get(subject.site)
             if left_s is not None:
                 due.append(left_s + NEW_AFTER_S)
             elif standing.moved:

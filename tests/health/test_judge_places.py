@@ -90,8 +90,38 @@ def test_nor_has_it_when_it_is_not_listed_yet_after_a_restart() -> None:
     assert later.judge(fleet.world, 5.0)[SERVICE][PORT].sites[site("paris")].percent == 0
 
 
+def test_of_what_never_comes_back_nothing_is_left() -> None:
+    fleet = Fleet(callers(6), fault=broken).run(20).run(5)
+    later = Judge()
+    later.restore(fleet.judge.saved(), 0.0)
+    places = world({"dublin": 10, "virginia": 10})
+    assert later.judge(places, 0.0)
+    assert later.next_s() == 60
+    assert later.judge(places, 60.0) == {}
+    assert (later.verdicts(60.0), later.next_s()) == ([], None)
+
+
 def test_of_what_went_away_while_it_was_only_suspect_nothing_is_told() -> None:
     fleet = Fleet(callers(1), fault=broken).run(20).run(3)
     assert str(site("paris")) in fleet.states()
     fleet.become({"dublin": 10, "virginia": 10})
     assert fleet.run(1).states() == {}
+
+
+def test_what_is_not_ready_for_long_is_not_looked_at_all_the_time() -> None:
+    fleet = Fleet(
+        callers(6), fault=lambda now_s, at, name, number: broken(now_s, at, name, number) * (number < 2)
+    )
+    fleet.run(20).run(10)
+    assert fleet.steering.endpoints
+    fleet.callers, fleet.world = [], without_ready("paris")
+    fleet.decide()
+    fleet.run(90)
+    looks = 0
+    for _ in range(20):
+        due_s = fleet.judge.next_s()
+        if due_s is None:
+            break
+        fleet.now_s, looks = max(fleet.now_s, due_s), looks + 1
+        fleet.decide()
+    assert due_s is None or fleet.now_s > 1000 + 120 + looks * 0.5

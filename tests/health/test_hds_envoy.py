@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from support.backend import HttpBackend, TcpBackend
 from support.backend import serving as backends
+from support.certificates import Authority
 from support.envoy import Envoy, running_envoy
 from support.health_serving import bare_bootstrap, proven, serving
 from support.ports import free_port
@@ -180,3 +182,59 @@ async def test_tcp_grpc_and_a_hanging_endpoint(tmp_path: Path) -> None:
             await until(lambda: served.last()["spiffe://e1", "bookinfo/grpc:1", grpc_port] is False)
     finally:
         await server.stop(0)
+
+
+def _direct(port: int) -> dict[str, Any]:
+    """A listener that answers 200 over HTTP/1 and HTTP/2, whichever is spoken."""
+    router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
+    answer = {"match": {"prefix": "/"}, "direct_response": {"status": 200}}
+    manager = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3"
+        ".HttpConnectionManager",
+        "stat_prefix": "in",
+        "codec_type": "HTTP2",
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [answer]}]},
+        "http_filters": [{"name": "router", "typed_config": {"@type": router}}],
+    }
+    return {
+        "name": "in",
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+    }
+
+
+async def test_http2_tls_and_what_is_not_what_it_says(tmp_path: Path) -> None:
+    """An Envoy is its own backend over HTTP/2, and a server over TLS."""
+    h2, plain = free_port(), HttpBackend("plain")
+    Authority().issue("ratings").write(tmp_path / "cert", tmp_path / "key")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            await writer.drain()
+        writer.close()
+
+    encrypted = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
+    tls_port = encrypted.sockets[0].getsockname()[1]
+    slowly = replace(QUICK, interval_s=0.5, timeout_s=0.5)
+    rows = [
+        ("h2", h2, Protocol.HTTP2, True),
+        ("not-h2", plain.port, Protocol.HTTP2, False),
+        ("tls", tls_port, Protocol.TLS, True),
+        ("not-tls", plain.port, Protocol.TLS, False),
+        ("not-plain", tls_port, Protocol.HTTP, False),
+    ]
+    wanted = [
+        Target(f"x/{name}:1", "default", "127.0.0.1", port, slowly, protocol, host="ratings.bookinfo:9080")
+        for name, port, protocol, _ in rows
+    ]
+    async with encrypted, backends(plain), hds(*wanted) as served:
+        bootstrap = bare_bootstrap(served.port, "e1", hds_config=health_discovery("xds"))
+        bootstrap["static_resources"]["listeners"] = [_direct(h2)]
+        async with running_envoy(bootstrap, tmp_path, name="e1") as envoy:
+            expected = {("spiffe://e1", f"x/{name}:1", port): healthy for name, port, _, healthy in rows}
+            await until(lambda: served.last() == expected, what=served.last)
+            assert envoy.process.returncode is None

@@ -350,3 +350,74 @@ async def test_a_replica_that_was_too_busy_to_look_says_nothing() -> None:
         time.sleep(0.5)
         await until(lambda: probe.prober.status.not_looked)
         assert probe.prober.status.failed == failed
+
+
+async def test_nothing_that_floods_hangs_or_breaks_off_is_read_or_waited_for_whatever_the_check() -> None:
+    sent: dict[str, int] = {}
+
+    def flooding(name: str) -> Serve:
+        async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            sent[name] = 0
+            while True:
+                writer.write(bytes(65536))
+                sent[name] += 65536
+                await writer.drain()
+
+        return serve
+
+    async def breaking(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    silent = SilentBackend("s")
+    once = replace(QUICK, interval_s=1, timeout_s=0.5)
+    async with (
+        backends(silent),
+        raw(flooding("http")) as http,
+        raw(flooding("tcp")) as tcp,
+        raw(flooding("grpc")) as by_grpc,
+        raw(breaking) as broken,
+        probing(
+            target("http", http, check=once),
+            target("tcp", tcp, check=replace(once, kind=CheckKind.TCP)),
+            target("grpc", by_grpc, check=replace(once, kind=CheckKind.GRPC), protocol=Protocol.GRPC),
+            target("silent", silent.port, check=replace(once, kind=CheckKind.GRPC), protocol=Protocol.GRPC),
+            target("silent-tcp", silent.port, check=replace(once, kind=CheckKind.TCP)),
+            target("broken", broken, check=replace(once, kind=CheckKind.GRPC), protocol=Protocol.GRPC),
+        ) as probe,
+    ):
+        await until(lambda: len(probe.last()) == 6, what=probe.last)
+        said = {name[2:-2]: healthy for name, (healthy, _) in probe.last().items()}
+        # that somebody listens is all that a TCP check asks
+        assert said == {
+            "http": False, "tcp": True, "grpc": False, "silent": False, "silent-tcp": True, "broken": False,
+        }  # fmt: skip
+        assert max(sent.values()) < 32 * 1024 * 1024, "what fits into the kernel's buffers, and no more"
+        await until(lambda: probe.prober.status.running == 0)
+
+
+async def test_ten_thousand_endpoints_are_asked_in_turn_within_the_rate() -> None:
+    open_now = most_open = asked = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal open_now, most_open, asked
+        open_now, asked = open_now + 1, asked + 1
+        most_open = max(most_open, open_now)
+        await reader.read()
+        open_now -= 1
+
+    async with raw(answer) as port:
+        check = replace(QUICK, kind=CheckKind.TCP, interval_s=1.0)
+        many = [target(f"n{n}", port, check=check) for n in range(10_000)]
+        options = replace(OPTIONS, checks_per_second=200, at_once=20)
+        async with probing(*many, options=options) as probe:
+            await until(lambda: asked > 0)
+            began_s, before = time.monotonic(), asked
+            await until(lambda: asked >= before + 150)
+            # the rate holds in each tenth of a second: no more than the first one comes early
+            assert (asked - before) / (time.monotonic() - began_s) < 200 * 1.25
+            status = probe.prober.status
+            assert (status.targets, round(status.wanted_per_s), round(status.stretch)) == (10_000, 10_000, 50)
+            assert most_open <= 20 + 5, "connections that end are seen a little later"
+            # each in its turn: nobody twice before the others had theirs
+            assert len({one.name for one in probe.told}) == len(probe.told)
+            assert len(probe.prober._due) <= 10_000

@@ -67,6 +67,10 @@ async def test_copies_conditions_deletion_and_undo(paris: ApiServer, namespace: 
         await until(lambda: _is(replica, name, "Returning"), PATIENCE_S)
 
         admin.apply(order(namespace, "by-hand"), order(namespace, "nowhere", target={"cluster": "rome"}))
+        await until(lambda: told("by-hand").get("Accepted") == ("False", "Refused"), PATIENCE_S)
+        said = conditions(admin, "TrafficOrder", "by-hand", namespace)["Accepted"]["message"]
+        assert f"no healthy place for some clients: {namespace}/ratings:" in said
+        admin.apply(order(namespace, "by-hand", forceEmpty=True))
         await until(lambda: _is(replica, "by-hand", "Draining"), PATIENCE_S)
         await until(lambda: told("nowhere").get("Accepted") == ("False", "Refused"), PATIENCE_S)
         said = conditions(admin, "TrafficOrder", "nowhere", namespace)["Accepted"]["message"]

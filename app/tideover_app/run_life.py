@@ -19,6 +19,7 @@ from tideover_health.judge import Judge
 from .config import Config, ConfigError
 from .health_metrics import HealthMetrics
 from .metrics import Gauges, Metrics
+from .order_metrics import OrderMetrics
 from .replica import Kind
 from .run_health import HealthKeeper
 from .run_log import start_logging, tell
@@ -147,7 +148,7 @@ class Life:
         orders.load()
         self.world.orders = orders.in_force
         self.replica.orders = orders
-        self.metrics.registry.register(orders)
+        self.metrics.registry.register(OrderMetrics(lambda: orders.book))
         return orders
 
     def _judging(self) -> HealthKeeper | None:
@@ -162,6 +163,7 @@ class Life:
         )
         health.restore(self.state)
         health.also, self.orders.returning = self.orders.take, health.returning
+        self.orders.report_every_s = lambda: health.pace().interval_s
         self.world.steering, self.world.renewed = health.foreseen, health.look
         self.replica.judged = health.view
         self.metrics.registry.register(HealthMetrics(self.replica, time.time))

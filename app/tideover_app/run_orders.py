@@ -14,8 +14,6 @@ from dataclasses import replace
 from functools import partial
 
 import msgspec
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from tideover_core import order_book as books
 from tideover_core import order_course as courses
@@ -62,13 +60,14 @@ class _Kept(msgspec.Struct):
     orders_v1: list[Entry]
 
 
-class OrderKeeper(Collector):
+class OrderKeeper:
     """The orders of a replica. `changed` is called when others are in force. One event loop."""
 
     def __init__(
         self, config: Config, replica: RunningReplica, folder: StateFolder, changed: Callable[[], None]
     ) -> None:
         self.book = Book()
+        self.report_every_s: Callable[[], float] = float  # how often clients report; 0: never
         self.streams = OpenStreams()
         self.hub_wanted = asyncio.Event()  # there may be something to copy or to delete
         self.hub_trouble = ""  # why the hub has not got what it should have
@@ -322,14 +321,19 @@ class OrderKeeper(Collector):
         expires_s = order.expires_at_s
         due = expires_s is not None and expires_s <= self._now_s() + LOOK_EVERY_S
         if not ending and not due and (entry is None or entry.course.stage is not Stage.RETURNING):
-            return Pace(drain_s=self._config.drain_s)
+            return Pace(drain_s=self._drain_s)
         known = self._paces.get(order)
         if known is None:
             self._paces = {one: pace for one, pace in self._paces.items() if one in self._orders()}
             failback = rules.slowest(self._replica.world.value, order)
-            known = self._paces[order] = Pace(failback, self._config.drain_s)
+            known = self._paces[order] = Pace(failback, self._drain_s)
         outcomes = self._outcomes.get(books.name_of(order))
         return replace(known, outcomes=outcomes) if outcomes else known
+
+    @property
+    def _drain_s(self) -> float:
+        """What Envoy has counted of an endpoint and not reported is lost with the endpoint."""
+        return self._config.drain_s + self.report_every_s()
 
     def _orders(self) -> set[TrafficOrder]:
         return {one.order for one in self.book.entries.values()}
@@ -350,21 +354,6 @@ class OrderKeeper(Collector):
             overlaps,
             self.streams.of(order, self._replica.world.value, self._now_s()),
         )
-
-    def describe(self) -> list[Metric]:
-        """Nothing beforehand."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        """Orders by action and state."""
-        found = GaugeMetricFamily("tideover_orders", "Orders by state", labels=["action", "state"])
-        states = [(one.order.action, str(one.course.stage)) for one in self.book.entries.values()]
-        states += [(order.action, "Refused") for order, _ in self.book.refused.values()]
-        for action in Action:
-            for state in (*map(str, Stage), "Refused"):
-                if state != Stage.OVER:
-                    found.add_metric([action, state], states.count((action, state)))
-        yield found
 
 
 def _refused(order: TrafficOrder, seen: Outlook) -> str:

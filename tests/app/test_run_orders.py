@@ -266,3 +266,14 @@ async def test_what_the_hub_refuses_is_told_and_holds_up_nothing_else(
         told = "TrafficOrder shop/team is not deleted, so it has ended here only: delete shop/team: forbidden"
         await until(lambda: kept.keeper.hub_trouble == told)
         assert [one.message for one in kept.replica.problems()] == [f"not in step with the hub: {told}"]
+
+
+async def test_what_is_drained_stays_until_its_last_calls_are_reported(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.keeper.report_every_s = lambda: 10.0
+    await kept.keeper.place(DRAIN, "somebody")
+    states = []
+    for later_s in (0.0, 10.0, 10.0, 10.0, 9.0, 1.0):
+        kept.look(later_s)
+        states += kept.states().values()
+    assert states == [*["Draining"] * 5, "Drained"]

@@ -17,9 +17,11 @@ from support.envoy import running_envoy
 from support.running import ask
 from support.tideover import Setup, Tideover, command, running_tideover
 from support.wait import until
-from tideover_discovery.kubernetes.client import Api, KubeconfigFile
+from tideover_discovery.kubernetes.client import Api, ApiError, KubeconfigFile
 from tideover_discovery.kubernetes.member_access import ACCOUNT, grants
 from tideover_discovery.kubernetes.token_review import PATH, answer, question
+from tideover_identity.caller import Caller, Proof, TrustDomains
+from tideover_identity.callers_server import Callers, Limits, UnansweredError
 from tideover_proto.admin.v1 import admin_pb2 as pb
 
 pytestmark = pytest.mark.envoy
@@ -192,3 +194,75 @@ async def test_the_role_that_clusters_grant_is_enough(
     finally:
         await api.close()
     assert (said.username, said.pod, said.problem) == (f"system:serviceaccount:{namespace}:caller", "", "")
+
+
+class FromHere:
+    """A call on this machine with that token."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:4000"
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {}
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self._token}"),)
+
+
+async def test_while_an_api_server_is_dead_tokens_that_are_known_count_and_new_ones_share_a_vote(
+    own_server: ApiServer, namespace: str, tmp_path: Path
+) -> None:
+    where = own_server.name
+    own_server.admin.namespace(namespace)
+    account(own_server, namespace)
+    for name in ("known", "new"):
+        caller_pod(own_server, namespace, name)
+    known, new = (bound_token(own_server, namespace, name) for name in ("known", "new"))
+    path = tmp_path / "kubeconfig"
+    own_server.kubeconfig(path)
+    api = Api(KubeconfigFile(path))
+
+    async def review(_cluster: str, token: str) -> Proof:
+        try:
+            return Proof(*answer(await api.send("POST", PATH, question(token, "tideover")), "tideover"))
+        except ApiError as error:
+            raise UnansweredError(error.reason) from None
+
+    async def who(token: str) -> Caller:
+        context: Any = FromHere(token)
+        return await callers.caller(context, lambda _: [where])
+
+    # no answer is fresh: each look is a question
+    callers = Callers(review, TrustDomains(), Limits(fresh_s=0, unanswered_s=0))
+    claims = {"CLUSTER_ID": where, "NAMESPACE": namespace}
+    setup = live(tmp_path / "run", own_server)
+    try:
+        async with running_tideover(setup) as tideover, calling(setup, known, "before", **claims):
+            assert (await who(known)).pod == "known"
+            assert (await shown(tideover, "before")).identity
+            own_server.kill()
+            assert (await who(known)).pod == "known"
+            async with (
+                calling(setup, known, "after", **claims),
+                calling(setup, new, "unknown", **claims),
+            ):
+                assert (
+                    await shown(tideover, "after")
+                ).identity == f"system:serviceaccount:{namespace}:caller@{where}"
+                found = await shown(tideover, "unknown")
+                assert (found.identity, bool(found.subscriptions)) == ("", True)
+                assert f"its token cannot be checked: cluster {where}: " in " ".join(found.problems)
+                refused = await who(new)
+                assert (refused.proven, "cannot be checked" in refused.problem) == (False, True)
+                assert (await shown(tideover, "before")).identity
+            own_server.start()
+
+            async def believed() -> bool:
+                return (await who(new)).pod == "new"
+
+            await until(believed, PATIENCE_S, tideover.log)
+    finally:
+        await api.close()

@@ -47,8 +47,12 @@ def dry_run(answer: Document) -> RenderableType:
 def undone(order: Document) -> RenderableType:
     """What has ended."""
     if order["state"] == "Over":
-        return Text(f"{order['name']} is over")
-    return Text(f"{order['name']} has ended; its traffic comes back in steps")
+        return Text(f"{order['name']} is over{_stays(order)}")
+    return Text(f"{order['name']} has ended; its traffic comes back in steps{_stays(order)}")
+
+
+def _stays(order: Document) -> str:
+    return "; its manifest stays: take it away too" if order["kept"] == "manifests" else ""
 
 
 def _asks(order: Document) -> str:

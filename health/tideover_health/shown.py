@@ -9,7 +9,7 @@ from tideover_core.ramp import NEXT, Move, Outcome, Stage
 
 from .port import Port
 from .standing import Standing
-from .verdict import State, Verdict
+from .verdict import Kind, State, Subject, Verdict
 
 # why a hold begins anew, or a step does not go on
 _WAITS: Mapping[Outcome, str] = {
@@ -30,6 +30,7 @@ def verdict_of(port: Port, standing: Standing, skew_s: float) -> Verdict:
     if not causes or finding.cause != standing.cause.removeprefix("relapse: "):
         causes.append(f"{'now ' if causes else ''}{finding.rule}: {finding.cause}")
     stepping = ramp.stage is Stage.STEPPING
+    blocked = standing.blocked or _moved_with_its_place(port, standing)
     return Verdict(
         service=port.places.service,
         port=port.places.port,
@@ -43,29 +44,35 @@ def verdict_of(port: Port, standing: Standing, skew_s: float) -> Verdict:
         histogram=votes.histogram if votes.voters else (),
         relapses=ramp.relapses,
         causes=tuple(causes),
-        blocked=standing.blocked,
-        next_step=_next_step(standing, failback),
+        blocked=blocked,
+        next_step="" if blocked else _next_step(standing, failback),
         next_s=None if due_s is None else due_s - skew_s,
         stage=f"step {ramp.step + 1} of {len(failback.steps)}" if stepping else "",
     )
+
+
+def _moved_with_its_place(port: Port, standing: Standing) -> str:
+    """Why nothing is decided of an endpoint that looks bad, in a place that is given nothing."""
+    subject = standing.subject
+    whole = port.standings.get(Subject(Kind.SITE, subject.site))
+    if subject.kind is not Kind.ENDPOINT or standing.moved or whole is None or whole.ramp.percent:
+        return ""
+    return "its whole place is given nothing"
 
 
 def _next_step(standing: Standing, failback: Failback) -> str:
     """What comes next if what is seen stays so, without when."""
     ramp, steps, outcome = standing.ramp, failback.steps, standing.outcome
     if not standing.moved:
-        return "emptied if it stays so" if standing.state is State.SUSPECT and not standing.blocked else ""
-    if standing.blocked:
-        return ""  # and says why
+        return "emptied if it stays so" if standing.state is State.SUSPECT else ""
     holding = ramp.stage is Stage.HOLDING
     number = 0 if holding else ramp.step + 1
     share = f"{steps[number] if number < len(steps) else 100:g} % of its share"
     hold = f"the hold-down of {ramp.hold_s:g} s"
     match NEXT[ramp.stage, outcome]:
         case Move.ON_BLINDLY:
-            return (
-                f"nobody is heard, so it stays as it is; if that lasts it goes on at half the pace: {share}"
-            )
+            silent = "nobody is heard, and no data is not bad data"
+            return f"{silent}: it stays so, then goes on at half the pace: {share}"
         case Move.AGAIN:
             return f"{_WAITS[outcome]}: when that is over {hold} begins, then {share}"
         case Move.STAY:

@@ -82,8 +82,12 @@ class Fleet:
 
     async def events(self) -> list[str]:
         """Kinds and objects of what happened to services, oldest first."""
+        return [one["kind"] for one in await self.told()]
+
+    async def told(self) -> list[dict[str, Any]]:
+        """What happened to services, oldest first."""
         found = (await self.asked("events"))["events"]
-        return [one["kind"] for one in found if one["object"].startswith("Service ")]
+        return [one for one in found if one["object"].startswith("Service ")]
 
     async def happened(self, kind: str, timeout_s: float = 20) -> None:
         """Wait for an event of that kind."""
@@ -113,7 +117,7 @@ async def fleet(
     count: int,
     *,
     cluster: str = "paris",
-    per_second: int = 30,
+    per_second: float = 30,
     more: Sequence[str] = (),
 ) -> AsyncIterator[Fleet]:
     """So many callers in that cluster; with certificates of their own, or (None) plain ones. `more` options

@@ -73,7 +73,7 @@ async def _call(session: aiohttp.ClientSession, port: int, host: str, what: tupl
 
 @asynccontextmanager
 async def load(
-    port: int, host: str, *, callers: int = 4, per_second: int = 200, timeout_s: float = 10
+    port: int, host: str, *, callers: int = 4, per_second: float = 200, timeout_s: float = 10
 ) -> AsyncIterator[Load]:
     """`callers` that together make about `per_second` calls, for the length of a block."""
     result = Load()

@@ -36,21 +36,9 @@ class Cell:
     """What one reporter saw of one destination: (begin_s, end_s, calls, failed), the oldest first."""
 
     __slots__ = (
-        "at_s",
-        "backends",
-        "called_s",
-        "ejected_s",
-        "entries",
-        "failed_rate",
-        "home",
-        "interval_s",
-        "latency",
-        "many",
-        "rate",
-        "reporter",
-        "running",
-        "where",
-    )
+        "at_s", "backends", "called_s", "ejected_s", "entries", "failed_rate", "home", "interval_s",
+        "latency", "many", "rate", "reporter", "running", "where",
+    )  # fmt: skip
 
     def __init__(self, reporter: Reporter, home: Evidence, where: Locality | Site | EndpointKey) -> None:
         self.reporter, self.home, self.where = reporter, home, where
@@ -88,6 +76,11 @@ class Cell:
             calls += some
             failed += bad
         return calls, failed
+
+    @property
+    def slow(self) -> bool:
+        """Whether answers there are slow to this reporter."""
+        return self.latency is not None and self.latency.slow
 
     @property
     def fell_silent(self) -> bool:

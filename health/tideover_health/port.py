@@ -119,7 +119,7 @@ class Port:
         for cells in evidence.cells.values():
             all_calls = all_failed = 0
             for cell in cells:
-                if cell.latency is not None and cell.latency.slow:
+                if cell.slow:
                     return False
                 calls, failed = cell.seen(now_s - max(health.window_s, 1.2 * cell.interval_s), _EVER)
                 if failed and 100 * failed >= well_percent * calls:
@@ -185,7 +185,8 @@ class Port:
         finding = too_many or examine(seen)
         self._doubt(seen, look)
         bad: Mapping[Locality, Finding] = {}
-        if (finding.votes.bad or seen.all.bad) and len(by_source) > 1 and too_many is None:
+        looks_bad = finding.votes.bad or seen.all.bad or any(cell.slow for cell in cells)
+        if looks_bad and len(by_source) > 1 and too_many is None:
             finding, bad = self._by_source(site, finding, by_source, look)
         if apart and finding.opinion is Opinion.FEW:
             # with those who were moved away from it, that is everybody

@@ -97,3 +97,18 @@ def test_who_calls_one_place_only_is_heard_of_slow_answers(dublin_ms: float | No
         fleet.run(1)
     assert (fleet.percent("paris") == 0) is moved
     assert fleet.percent("dublin") == 100
+
+
+def test_answers_that_are_slow_between_two_zones_only_move_that_pair() -> None:
+    fleet = Fleet(callers(3, silent=True, per_second=0), counts=ENDS)
+    far = Locality("eu-west", "eu-west-b")
+    theirs = [Voter(f"spiffe://b{n}", locality=far, node=f"b{n}") for n in range(4)]
+    for second in range(30):
+        for voter in (*(one.voter for one in fleet.callers), *theirs):
+            slow_ms = 5000.0 if second >= 20 and voter.locality == PARIS else 50.0
+            report(fleet, voter, Row(NAME, PARIS, 10, 0, in_progress=int(slow_ms / 100)))
+            latency = ((Locality(zone=PARIS.zone), slow_ms),)
+            fleet.judge.take(Members(voter, NAME, 4, 4, 0, latency), fleet.now_s)
+        fleet.run(1)
+    assert fleet.percent("paris") == 100
+    assert (fleet.percent("paris", PARIS), fleet.percent("paris", far)) == (0, 100)

@@ -47,6 +47,15 @@ def test_who_is_not_heard_counts_for_a_while_as_it_was() -> None:
     assert kept.steered({}) == {}
 
 
+def test_when_nobody_is_heard_at_all_everything_stays_for_however_long() -> None:
+    kept, now = Allotment(), world()
+    kept.allot(now, {}, calls(30))
+    before = kept.steered({})
+    for _ in range(3 * UNHEARD_LOOKS):
+        kept.allot(now, {}, {})
+    assert kept.steered({}) == before != {}
+
+
 def test_a_shortfall_is_told_before_it_hurts() -> None:
     kept = Allotment()
     kept.allot(world(), {}, calls(79))

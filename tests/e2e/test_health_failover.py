@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from support.load import load
 from support.mesh import Mesh, mesh
 from support.mtls import Mtls
 from support.ports import free_port
+from support.shares import Step, answers, attempts, steps
 from support.tideover import running_tideover
 from support.wait import holds, until
 
@@ -51,7 +54,7 @@ async def test_only_the_service_that_fails_moves_nobody_notices_and_it_returns_i
         policy(world, **HASTY, **NO_EJECTION)
         async with (
             serving(*details.backends.values()),
-            fleet(world, tideover, mtls, 3) as callers,
+            fleet(world, tideover, mtls, 3, per_second=50) as callers,
             load(callers.callers[0].port, details.host, per_second=30) as others,
         ):
             await settled(callers)
@@ -72,38 +75,59 @@ async def test_only_the_service_that_fails_moves_nobody_notices_and_it_returns_i
             assert "ServiceUnhealthy" in await callers.events()
             # it is well again, and comes back in steps
             callers.statuses("paris", 200)
+            emptied_s = time.monotonic()
             await callers.happened("ServiceRecovering")
             await callers.happened("StepTaken")
             await until(lambda: callers.sees("paris", "HEALTHY"), 20)
             await callers.happened("ServiceRecovered")
             for caller in callers.callers:
                 await caller.calls.only_from("paris-1", "paris-2")
+            assert [step.share for step in await stepwise(callers, emptied_s)] == [0, 0.2, 0.5, 1]
             assert set(others.served()) == {"paris-1", "paris-2"}
             assert others.failed() == []
             assert callers.failed() == []
             assert all([await caller.envoy.rejected() == {} for caller in callers.callers])
 
 
-async def test_a_relapse_during_fail_back_never_gets_more_than_the_share_of_its_step(
+async def test_on_its_way_back_a_place_never_gets_more_than_the_share_of_its_step_nor_when_it_relapses(
     tmp_path: Path,
 ) -> None:
     mtls = Mtls(tmp_path / "tls")
     async with mesh(tmp_path, settings=mtls.settings) as world, running_tideover(world.setup) as tideover:
-        policy(world, **HASTY, **NO_EJECTION)
-        async with fleet(world, tideover, mtls, 3) as callers:
+        policy(world, **{**HASTY, "failback": {**HASTY["failback"], "holdDown": "1s"}}, **NO_EJECTION)
+        async with fleet(world, tideover, mtls, 3, per_second=50) as callers:
             await settled(callers)
             callers.statuses("paris", 503)
             await until(lambda: callers.sees("paris", "UNHEALTHY"), 20)
+            for caller in callers.callers:
+                await caller.calls.only_from("dublin-1", "dublin-2")
             callers.statuses("paris", 200)
-            await callers.happened("ServiceRecovering")
-            callers.statuses("paris", 503)  # it relapses at its first step, of 20 %
-            before, calls = counts(world), sum(len(one.calls.calls) for one in callers.callers)
+            emptied_s = time.monotonic()
+            await callers.happened("StepTaken")
+            callers.statuses("paris", 503)  # it relapses at its second step, of 50 %
             await callers.happened("StepAborted")
-            made = sum(len(one.calls.calls) for one in callers.callers) - calls
-            attempts = sum(world.backends[name].calls - before[name] for name in world.names("paris"))
-            assert attempts <= 0.3 * made + 10, (attempts, made)
-            assert "StepTaken" not in await callers.events()
+            await until(lambda: callers.sees("paris", "UNHEALTHY"), 20)
+            shares = [step.share for step in await stepwise(callers, emptied_s)]
+            assert shares[:3] == [0, 0.2, 0.5]
+            assert shares[3:] in ([0], [0.2, 0])
             assert callers.failed() == []
+
+
+async def stepwise(callers: Fleet, since_s: float) -> list[Step]:
+    """What paris was given since it was emptied. It got just that, of all together and of each client, so that
+    no client saw more move than the difference of two steps."""
+    taken = steps(await callers.told(), time.monotonic())
+    for before, step in pairwise([Step(0, since_s, since_s), *taken]):
+        share = max(before.share, step.share)  # what was taken back is seen until the push has come
+        begin_s = max(step.begin_s, since_s)
+        everyone = attempts(callers.world, "paris", begin_s, step.end_s)
+        for got in [
+            everyone,
+            *(answers(one.calls, "paris", begin_s, step.end_s) for one in callers.callers),
+        ]:
+            assert got.at_most(share), (step, got)
+        assert step.share < before.share or everyone.at_least(0.8 * share), (step, everyone)  # after the push
+    return taken
 
 
 async def test_nothing_returns_while_the_control_plane_is_dead_nor_after_its_restart(

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from support.apiserver import ApiServer, Workload
+from support.delta import CDS, METHOD, DeltaClient, node
+from support.mtls import Mtls
 from support.running import ask, status
 from support.tideover import Answer, Setup, Tideover, command, running_tideover
 from support.wait import until
@@ -238,3 +240,31 @@ async def test_two_kinds_of_secrets_and_leaving_without_one(mesh: Mesh) -> None:
             return await cluster(tideover) is None
 
         await until(gone, what=tideover.log)
+
+
+async def test_the_trust_domain_of_a_registered_cluster_proves_whose_clients_they_are(
+    tmp_path: Path, namespace: str, paris: ApiServer, dublin: ApiServer
+) -> None:
+    mtls = Mtls(tmp_path / "tls", trust_domain="dublin.example")
+    mesh = Mesh(tmp_path, namespace, paris, dublin)
+    mesh.setup.settings = {**mesh.setup.settings, **mtls.settings}
+    mesh.setup.write()
+    await mesh.join()
+    async with running_tideover(mesh.setup) as tideover:
+
+        async def proven(cluster: str) -> bool:
+            """Whether a client that says that it is of paris is served as one of that cluster."""
+            async with mtls.channel(mesh.setup.xds_port, mtls.pair("caller", namespace)) as channel:
+                call: Any = channel.stream_stream(METHOD)()
+                client = DeltaClient(call, node("caller", NAMESPACE=namespace))
+                await client.subscribe(CDS, ["*"])
+                await client.receive()
+                found = (await tideover.cli("clients", "-o", "json")).json()["clients"]
+                call.cancel()
+            return [one["vantage"]["cluster"] for one in found if one["id"] == "caller"] == [cluster]
+
+        assert await proven("paris")
+        mesh.patch({"metadata": {"annotations": {"tideover.dev/trust-domain": "dublin.example"}}})
+        await until(lambda: proven("dublin"), 30, tideover.log)
+        mesh.patch({"metadata": {"annotations": {"tideover.dev/trust-domain": None}}})
+        await until(lambda: proven("paris"), 30, tideover.log)

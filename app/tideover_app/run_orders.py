@@ -42,6 +42,7 @@ from .snapshot import StateFolder
 KIND = "orders"  # of the document in `state`
 LOOK_EVERY_S = 5.0  # while something moves; a course counts no longer gaps
 WATCH_EVERY_S = 1.0  # while traffic returns
+WATCH_PARTS = 20.0  # and not for more than such a part of the time
 SOONEST_S = 0.02
 Returning = Callable[[Aim, Callable[[ServiceKey], float]], Mapping[ServiceKey, Outcome]]
 
@@ -84,7 +85,7 @@ class OrderKeeper:
         self._saved = b""
         self._paces: dict[TrafficOrder, Pace] = {}
         self._outcomes: dict[Name, Mapping[ServiceKey, Outcome]] = {}
-        self._watched_s = float("-inf")
+        self._watch_at_s = float("-inf")
         self._met: tuple[tuple[ActiveOrder, ...], World, Mapping[Name, tuple[str, ...]]] | None = None
 
     def load(self) -> None:
@@ -281,12 +282,14 @@ class OrderKeeper:
         entries = self.book.entries.items()
         coming = [(name, one) for name, one in entries if one.course.stage is Stage.RETURNING]
         new = any(name not in self._outcomes for name, _ in coming)
-        if new or not coming or self._now_s() >= self._watched_s + WATCH_EVERY_S / 2:
-            self._watched_s = self._now_s()
+        if new or not coming or self._now_s() >= self._watch_at_s:
+            began_s = self._now_s()
             self._outcomes = {
                 name: self.returning(one.order.target, partial(courses.watched_s, one.course))
                 for name, one in coming
             }
+            # of very many services it takes a while
+            self._watch_at_s = began_s + max(WATCH_EVERY_S / 2, WATCH_PARTS * (self._now_s() - began_s))
 
     def _next_s(self) -> float | None:
         """In how long to look again, whatever happens."""

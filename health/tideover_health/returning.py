@@ -44,8 +44,10 @@ def outcome(port: Port, aim: Aim, since_s: float, now_s: float) -> Outcome | Non
         others |= held.keys()  # its neighbours
         window_s = port.places.health.window_s
         port.doubted_until_s = max(port.doubted_until_s, now_s + DOUBT_WINDOWS * window_s)
-    if not others:
+    if not others or not held:
         return None
+    if aim.address is None and (plain := _plainly(port, held, since_s, now_s)) is not None:
+        return plain
     elsewhere = [
         port.looked_at(Subject(Kind.SITE, site), port.evidence.of(site), look, since_s).all for site in others
     ]
@@ -59,12 +61,29 @@ def outcome(port: Port, aim: Aim, since_s: float, now_s: float) -> Outcome | Non
             else [Subject(Kind.ENDPOINT, site, None, end.key) for end in ends]
         )
     ]
-    return worst(found) if found else None
+    return worst(found)
+
+
+def _plainly(port: Port, sites: Iterable[Site], since_s: float, now_s: float) -> Outcome | None:
+    """What is plain at a glance, as nearly always: no call failed, nothing is slow, and nobody checks."""
+    if port.places.check is not None:
+        return None
+    all_calls, window_s = 0, port.places.health.window_s
+    for site in sites:
+        for cell in port.evidence.of(site):
+            calls, failed = cell.seen(now_s - max(window_s, 1.2 * cell.interval_s), since_s)
+            if failed or (cell.latency is not None and cell.latency.slow):
+                return None
+            all_calls += calls
+    return Outcome.WELL if all_calls and port.places.http else Outcome.NOTHING
 
 
 def _held(port: Port, aim: Aim) -> Iterator[tuple[Site, Sequence[Endpoint]]]:
     for site, ends in port.places.ends().items():
-        if meant := [end for end in ends if end.ready and aim.holds(port.places.service, end)]:
+        if aim.address is None:  # it holds all of a place or nothing
+            if port.places.ready[site] and aim.holds(port.places.service, ends[0]):
+                yield site, ends
+        elif meant := [end for end in ends if end.ready and aim.holds(port.places.service, end)]:
             yield site, meant
 
 

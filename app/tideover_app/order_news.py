@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tideover_core.order_book import Book, Entry, Name
 from tideover_core.order_course import Stage
+from tideover_core.orders import Action
 
 from .replica import Kind
 
@@ -53,11 +54,11 @@ def described(entry: Entry) -> str:
 
 
 def _stage(entry: Entry) -> Iterator[Line]:
-    kind = _TOLD.get(entry.course.stage)
+    kind, frozen = _TOLD.get(entry.course.stage), entry.order.action is Action.FREEZE
     if kind is None:
         return
     message = {
-        Stage.IN_FORCE: f"{entry.course.percent:g} % in force",
+        Stage.IN_FORCE: "in force" if frozen else f"{entry.course.percent:g} % in force",
         Stage.DRAINING: "no new calls; those that run may end",
         Stage.DRAINED: "drained: what it emptied is not sent any more",
         Stage.RETURNING: f"ended ({entry.course.why}); its traffic returns in steps",

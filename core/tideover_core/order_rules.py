@@ -117,8 +117,8 @@ def _common(counts: Held, one: Aim, other: Aim) -> int:
 
 
 def _who(winner: ActiveOrder, loser: ActiveOrder) -> str:
-    if Action.FREEZE in (winner.order.action, loser.order.action):
-        return "both apply: a freeze holds back judgements, not orders"
+    if loser.order.action is Action.FREEZE and winner.order.action is Action.DRAIN:
+        return "both apply: a freeze holds back judgements and shifts, not drains"
     if winner.order.action is loser.order.action and winner.percent == loser.percent:
         return "they ask for the same"
     return f"{winner.order.name} wins"

@@ -339,6 +339,17 @@ def test_contradicting_orders_are_both_shown_with_the_stricter_as_winner() -> No
     assert books.strictness(whole) < books.strictness(half) < books.strictness(shift)
 
 
+def test_a_freeze_stands_beside_a_drain_and_before_a_shift() -> None:
+    drained, frozen = active("out", cluster="paris"), active("stop", 100.0, Action.FREEZE, cluster="paris")
+    shift = active("shift", 20.0, Action.SHIFT, cluster="paris")
+    told = rules.overlaps([shift, frozen, drained], two_clusters())["tideover-system", "stop"]
+    assert told == (
+        "out is about 8 of the same endpoints; both apply: "
+        "a freeze holds back judgements and shifts, not drains",
+        "shift is about 8 of the same endpoints; stop wins",
+    )
+
+
 def test_many_orders_that_meet_cost_one_look_at_the_world() -> None:
     """Whoever may read may ask for the list: 200 orders times 60,000 endpoints would hang the event loop."""
 

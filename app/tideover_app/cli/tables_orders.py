@@ -34,7 +34,8 @@ def orders(answer: Document, now_s: float) -> RenderableType:
 def placed(answer: Document) -> RenderableType:
     """What was taken, and what it does."""
     order = answer["order"]
-    head = Text(f"{order['name']}: {_asks(order)}, {order['state']}, {order['percentNow']:g} % in force; ")
+    amount = "" if order["action"] == "Freeze" else f", {order['percentNow']:g} % in force"
+    head = Text(f"{order['name']}: {_asks(order)}, {order['state']}{amount}; ")
     head.append(f"`tideover undo {order['name']}` ends it")
     return Group(head, *_outlook(answer["outlook"]), *_notes(order))
 

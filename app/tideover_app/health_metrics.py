@@ -39,6 +39,17 @@ class HealthMetrics(Collector):
         self._replica = replica
         self._clock = clock
         self._planned: dict[tuple[ServiceKey, int, Locality], _Planned] = {}
+        self._traffic: tuple[tuple[tuple[str, str, str, str], float], ...] | None = None
+
+    def look(self) -> Callable[[], None]:
+        """Look at the replica now; what is returned plans the traffic of that moment, which may take seconds
+        when much changed: to be called elsewhere, one at a time. The next `collect` shows it."""
+        world, view = self._replica.world.value, self._replica.health()
+
+        def plan_traffic() -> None:
+            self._traffic = tuple(self._planned_traffic(world, view))
+
+        return plan_traffic
 
     def describe(self) -> list[Metric]:
         """Nothing beforehand."""
@@ -50,7 +61,7 @@ class HealthMetrics(Collector):
         yield from self._of_verdicts(view)
         yield from self._of_reports(view)
         yield from self._of_capacity(view)
-        yield self._of_traffic(view)
+        yield self._of_traffic()
 
     def _of_verdicts(self, view: HealthView) -> Iterator[Metric]:
         verdicts = GaugeMetricFamily(
@@ -147,23 +158,31 @@ class HealthMetrics(Collector):
             dropped.add_metric([reason], count)
         yield dropped
 
-    def _of_traffic(self, view: HealthView) -> Metric:
-        """By Envoy's arithmetic, weighted by the calls that each place makes."""
+    def _of_traffic(self) -> Metric:
+        """As it was planned at the last `look`."""
         traffic = GaugeMetricFamily(
             "tideover_traffic_percent",
             "Expected share of a service port's calls",
             labels=["service", "port", "locality", "priority"],
         )
-        world = self._replica.world.value
+        if self._traffic is None:
+            self.look()()
+        for labels, percent in self._traffic or ():
+            traffic.add_metric(labels, percent)
+        return traffic
+
+    def _planned_traffic(
+        self, world: World, view: HealthView
+    ) -> Iterator[tuple[tuple[str, str, str, str], float]]:
+        """By Envoy's arithmetic, weighted by the calls that each place makes."""
         callers = _callers(view)
         planned: dict[tuple[ServiceKey, int, Locality], _Planned] = {}
         for key, port in _chosen(world, view, callers):
             sources = callers.get((key, port)) or _own_places(world.services[key], port)
             shares = self._shares(world, (key, port), sources, planned)
             for (locality, priority), percent in sorted(shares.items()):
-                traffic.add_metric([str(key), str(port), locality, str(priority)], round(percent, 2))
+                yield (str(key), str(port), locality, str(priority)), round(percent, 2)
         self._planned = planned
-        return traffic
 
     def _shares(
         self,

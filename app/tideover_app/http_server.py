@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from .metrics import Metrics
 from .replica import Replica
 
 
 class HttpServer:
     """Serves one replica on a socket that is already bound."""
 
-    def __init__(self, replica: Replica, registry: CollectorRegistry) -> None:
+    def __init__(self, replica: Replica, metrics: Metrics) -> None:
         self._replica = replica
-        self._registry = registry
+        self._collected = metrics
+        self._planning = asyncio.Lock()
         app = web.Application(client_max_size=64 * 1024)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
@@ -35,7 +38,9 @@ class HttpServer:
     async def _metrics(self, _request: web.Request) -> web.Response:
         # the body is a text of its own content type, which aiohttp's `content_type` would take apart
         headers = {"Content-Type": CONTENT_TYPE_LATEST}
-        return web.Response(body=generate_latest(self._registry), headers=headers)
+        async with self._planning:
+            await asyncio.to_thread(self._collected.look())
+        return web.Response(body=generate_latest(self._collected.registry), headers=headers)
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

@@ -37,6 +37,8 @@ class Metrics(Collector):
 
     def __init__(self, replica: Replica, fleet: Fleet, gauges: Gauges, clock: Callable[[], float]) -> None:
         self.registry = CollectorRegistry()
+        # looks at the replica, and gives what takes longer than the event loop may wait
+        self.look: Callable[[], Callable[[], None]] = lambda: lambda: None
         self.merges = Histogram(
             "tideover_world_merge_seconds",
             "Time to merge all facts into a new world",

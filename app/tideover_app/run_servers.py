@@ -99,7 +99,7 @@ class Servers:
         await self._admin.start()
         from .http_server import HttpServer  # slow to import, and no client waits for it
 
-        http = HttpServer(self._replica, self._metrics.registry)
+        http = HttpServer(self._replica, self._metrics)
         assert self._http_socket is not None
         encrypted = self.tls is not None and not is_loopback(self._config.listen.http)
         context = self.tls.ssl_context() if self.tls is not None and encrypted else None

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import generate_latest
 from rich.console import Console
 
-from support.admin import RATINGS, SNAPSHOT_AT_S, FakeReplica, connected, serving, verdict
+from support.admin import RATINGS, SNAPSHOT_AT_S, FakeReplica, connected, serving, two_clusters, verdict
 from tideover_app.cli import tables, tables_explain
 from tideover_app.cli.output import document
 from tideover_app.health_metrics import HealthMetrics
@@ -229,7 +229,8 @@ def test_metrics_say_shares_states_and_silence() -> None:
     steering = {9080: PortSteering(sites={PARIS: Admission(0, "down")})}
     services = {**replica.world.value.services, RATINGS: replace(ratings, steering=steering)}
     replica.world.set(replace(replica.world.value, services=services))
-    text = generate_latest(HealthMetrics(replica, lambda: SNAPSHOT_AT_S + 5)).decode()
+    metrics = HealthMetrics(replica, lambda: SNAPSHOT_AT_S + 5)
+    text = generate_latest(metrics).decode()
     assert 'tideover_verdicts{kind="site",state="down"} 1.0' in text
     assert "tideover_last_report_seconds 5.0" in text
     assert 'tideover_reporters{identity="proven"} 4.0' in text
@@ -244,3 +245,9 @@ def test_metrics_say_shares_states_and_silence() -> None:
         'tideover_traffic_percent{locality="eu-north/eu-north-a/",port="9080",priority="1",'
         'service="bookinfo/ratings"}'
     ) in text
+    # planning takes longer than the event loop may wait: a scrape shows what was planned at the last look
+    replica.world.set(two_clusters())
+    away = 'locality="eu-west/eu-west-a/",port="9080",priority="0",service="bookinfo/ratings"} 0.0'
+    assert away in generate_latest(metrics).decode()
+    metrics.look()()
+    assert away not in generate_latest(metrics).decode()

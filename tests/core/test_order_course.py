@@ -1,0 +1,52 @@
+"""When time alone moves an order on, and how long a service has been watched on its way back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from core.order_worlds import CART, NOW_S, ORDER, PAY
+from tideover_core import order_course as courses
+from tideover_core.order_course import Pace, Stage
+from tideover_core.orders import Action, TrafficOrder
+from tideover_core.policy import Failback
+from tideover_core.ramp import Outcome
+
+FAST = Pace(Failback(steps=(5.0, 25.0, 50.0, 100.0), step_every_s=10.0))
+
+
+@pytest.mark.parametrize(
+    ("order", "later_s", "next_s"),
+    [
+        (ORDER, 0, 30),
+        (ORDER, 10, 20),
+        (ORDER, 30, None),  # drained, until somebody undoes it
+        (replace(ORDER, percent=50.0), 0, None),
+        (replace(ORDER, over_s=60.0), 0, 6),
+        (replace(ORDER, over_s=60.0), 8, 4),
+        (replace(ORDER, expires_at_s=NOW_S + 25), 0, 25),
+        (replace(ORDER, expires_at_s=NOW_S + 25), 10, 15),
+        (replace(ORDER, expires_at_s=NOW_S + 40), 10, 20),
+        (replace(ORDER, expires_at_s=NOW_S + 5), 5, 10),  # then it returns, step by step
+        (replace(ORDER, expires_at_s=NOW_S + 5), 9, 6),
+        (replace(ORDER, action=Action.FREEZE, expires_at_s=NOW_S + 5), 5, None),
+    ],
+)
+def test_when_time_alone_moves_it_on(order: TrafficOrder, later_s: int, next_s: float | None) -> None:
+    course = courses.begun(order, NOW_S)
+    for second in range(1, later_s + 1):
+        course = courses.advanced(order, course, NOW_S + second, FAST)
+    assert courses.next_s(order, course, FAST) == next_s
+
+
+def test_a_service_is_watched_since_its_own_step_began() -> None:
+    """Drained and undone; one service is not clear, the other is well."""
+    course = courses.ended(ORDER, courses.begun(ORDER, NOW_S), "undone", FAST)
+    seen = replace(FAST, outcomes={CART: Outcome.UNCLEAR, PAY: Outcome.WELL})
+    for second in range(1, 26):
+        course = courses.advanced(ORDER, course, NOW_S + second, seen)
+    assert course.stage is Stage.RETURNING
+    assert course.percent == 95  # the one stays at its first step
+    assert (courses.watched_s(course, PAY), courses.watched_s(course, CART)) == (5, 25)
+    assert courses.next_s(ORDER, course, seen) == 5

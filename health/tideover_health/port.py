@@ -315,7 +315,8 @@ class Port:
         outcome = outcome_of(
             seen, standing.finding, self.places.failback, min(others, default=0.0), look.blind
         )
-        outcome = standing.unless_avoided(outcome, self.places.ejection_s, look.now_s)
+        lasts_s, failback = self.places.ejection_s, self.places.failback
+        outcome = standing.unless_avoided(outcome, lasts_s, failback, look.now_s)
         if standing.blocked:
             standing.outcome = outcome
         elif look.may_change and standing.advance(self.places.failback, outcome, look.now_s):

@@ -16,7 +16,7 @@ _WAITS: Mapping[Outcome, str] = {
     Outcome.BAD: "calls still fail",
     Outcome.POOR: "calls still fail",
     Outcome.FAILING: "an active check fails",
-    Outcome.AVOIDED: "no calls come, and callers may still have it ejected themselves",
+    Outcome.AVOIDED: "callers may still have it ejected themselves, or have only just begun to call it",
     Outcome.UNCLEAR: "what is seen is not clear, or one voter alone sees errors",
 }
 

@@ -67,6 +67,7 @@ class Standing:
         "since_s",
         "state",
         "subject",
+        "tried_until_s",
     )
 
     def __init__(self, subject: Subject, now_s: float) -> None:
@@ -75,6 +76,7 @@ class Standing:
         self.since_s = now_s
         self.bad_since_s: float | None = None
         self.emptied_s = float("-inf")  # when it was last given nothing
+        self.tried_until_s = float("-inf")  # a step that callers avoided at first
         self.ramp = Ramp(since_s=float("-inf"))
         self.finding: Finding = SILENCE
         self.outcome = Outcome.NOTHING
@@ -140,16 +142,23 @@ class Standing:
             self._now_is(State.RAMPING if self.moved else State.HEALTHY, now_s)
         return self.ramp.percent != before.percent
 
-    def unless_avoided(self, outcome: Outcome, ejection_s: float, now_s: float) -> Outcome:
+    def unless_avoided(
+        self, outcome: Outcome, ejection_s: float, failback: Failback, now_s: float
+    ) -> Outcome:
         """The outcome; in a step no calls say nothing as long as ejections of callers' own may last.
 
         Each Envoy ends those by itself, and all its calls would come at once to a place that is through with
-        its steps.
+        its steps. A step that was avoided is tried out from its first calls on.
         """
-        if self.ramp.stage is not Stage.STEPPING or outcome not in (Outcome.NOTHING, Outcome.PASSED):
+        if self.ramp.stage is not Stage.STEPPING:
             return outcome
+        if outcome is Outcome.WELL:
+            if self.outcome is Outcome.AVOIDED and self.tried_until_s < self.ramp.since_s:
+                self.tried_until_s = now_s + failback.step_every_s
+            return Outcome.AVOIDED if now_s < self.tried_until_s else outcome
         lasts_s = min(ejection_s * (1 + self.ramp.relapses), max(ejection_s, LONGEST_EJECTION_S))
-        return Outcome.AVOIDED if now_s < self.emptied_s + lasts_s + _EJECTION_ENDS_S else outcome
+        over = now_s >= self.emptied_s + lasts_s + _EJECTION_ENDS_S
+        return outcome if over or outcome not in (Outcome.NOTHING, Outcome.PASSED) else Outcome.AVOIDED
 
     def forgettable(self, failback: Failback, now_s: float) -> bool:
         """Whether nothing is left to remember of it."""

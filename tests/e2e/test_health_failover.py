@@ -114,8 +114,8 @@ async def test_on_its_way_back_a_place_never_gets_more_than_the_share_of_its_ste
 
 
 async def stepwise(callers: Fleet, since_s: float) -> list[Step]:
-    """What paris was given since it was emptied. It got just that, of all together and of each client, so that
-    no client saw more move than the difference of two steps."""
+    """What paris was given since it was emptied. It got just that, of all together and of each client, so
+    that no client saw more move than the difference of two steps."""
     taken = steps(await callers.told(), time.monotonic())
     for before, step in pairwise([Step(0, since_s, since_s), *taken]):
         share = max(before.share, step.share)  # what was taken back is seen until the push has come

@@ -270,7 +270,7 @@ class OrderKeeper:
                 book,
                 objects,
                 now_s,
-                lambda order: rules.refusal(order, world, now_s) or self.objects.refusal(order),
+                lambda order: self.objects.refusal(order, lambda: rules.refusal(order, world, now_s)),
                 lambda order: self._pace(order, ending=True),
             )
         )

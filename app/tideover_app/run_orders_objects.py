@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,11 +67,14 @@ class ObjectChecks:
             self._seen = {order: seen for order, seen in self._seen.items() if order in there}
             self._wanted = {order: None for order in self._wanted if order in there}
 
-    def refusal(self, order: TrafficOrder) -> str | None:
-        """Why it must not be acted on, "" when it may be, None while that is not known."""
+    def refusal(self, order: TrafficOrder, otherwise: Callable[[], str]) -> str | None:
+        """Why it must not be acted on, "" when it may be, None while that is not known. `otherwise`: why not
+        for reasons that are seen at once."""
         if not self._replica.readiness().ready:
             self.waiting = True
-            return None  # what is not read yet would look like nothing healthy
+            return None  # what is not read yet would look like what is not there
+        if why := otherwise():
+            return why
         if order.action is not Action.DRAIN or order.percent < 100 or order.force_empty:
             return ""
         seen = self._seen.get(order)

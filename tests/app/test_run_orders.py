@@ -225,6 +225,8 @@ async def test_objects_wait_until_all_is_read(tmp_path: Path) -> None:
     kept.given(drain(cluster="rome"), replace(ORDER, name="kernel2"))
     async with at_work(kept.keeper.objects.run):
         kept.look()
+        await asyncio.sleep(0)
+        assert kept.states() == {}
         kept.replica.serving = True
         kept.look()
         await until(lambda: kept.states() == {"kernel": "Refused", "kernel2": "Draining"})

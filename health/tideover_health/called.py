@@ -3,46 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from tideover_core.steering import Calls, Loads
 
-if TYPE_CHECKING:
-    from .ledger import Cell
-    from .port import Port
+from .ledger import Cell
+from .port import Port
 
 SILENT_S = 10.0  # who reports nothing for so long, or for two and a half intervals, calls nothing
-_PERIODS = 3  # of reports that come from many under one name: over so many intervals they are counted
-
-
-class Many:
-    """Calls of reporters that share one name, each of whose reports says only what that one called."""
-
-    __slots__ = ("calls", "failed", "failed_rate", "rate", "since_s", "span_s", "spans")
-
-    def __init__(self) -> None:
-        self.calls = self.failed = self.spans = 0
-        self.rate = self.failed_rate = self.span_s = 0.0
-        self.since_s = float("-inf")
-
-    def add(self, calls: int, failed: int, interval_s: float, now_s: float) -> None:
-        """One report more."""
-        self.look(now_s)
-        if not self.span_s:
-            self.since_s, self.span_s = now_s, _PERIODS * interval_s
-        self.calls += calls
-        self.failed += failed
-
-    def look(self, now_s: float) -> None:
-        """What is said now: of the last span that is over."""
-        if not self.span_s or now_s < self.since_s + self.span_s:
-            return
-        silent = now_s >= self.since_s + 2 * self.span_s  # nobody looked or spoke meanwhile
-        self.rate = 0.0 if silent else self.calls / self.span_s
-        self.failed_rate = 0.0 if silent else self.failed / self.span_s
-        self.calls = self.failed = 0
-        self.spans += 1
-        self.since_s = now_s if silent else self.since_s + self.span_s
 
 
 def loads(ports: Iterable[Port], now_s: float, *, failed: bool = False) -> Loads:

@@ -15,7 +15,7 @@ from tideover_core.steering import EndpointKey, Site
 
 from .answers import SLOW_MS, Backends, Latency
 from .bounds import Bounds
-from .called import Many
+from .many import Many
 from .places import Places
 from .signals import Members, Report, Voter
 

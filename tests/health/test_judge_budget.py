@@ -32,7 +32,7 @@ from tideover_core.policy import Settings
 from tideover_core.steering import Site
 from tideover_core.target import Aim
 from tideover_core.world import Mesh, merge
-from tideover_health import ledger
+from tideover_health import bounds
 from tideover_health.judge import Judge
 from tideover_health.places import Places
 from tideover_health.signals import Checked, Report, Row, Voter
@@ -153,7 +153,7 @@ def test_checks_of_many_endpoints_do_not_move_a_place_to_which_calls_go_well(fai
 def test_one_reporter_has_so_many_destinations_and_no_more(
     monkeypatch: pytest.MonkeyPatch, address: tuple[str, int] | None
 ) -> None:
-    monkeypatch.setattr(ledger, "MAX_CELLS", 1)
+    monkeypatch.setattr(bounds, "MAX_CELLS", 1)
     found = Judge()
     found.judge(world({"paris": 10, "dublin": 10}), 0.0)
     second = None if address is None else ("10.1.0.1", PORT)

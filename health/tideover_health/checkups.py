@@ -70,7 +70,9 @@ class Checkups:
             place = checked.checker.locality
             check = checks[checked.checker.id] = _Check(Locality(place.region, place.zone))
         check.streak = check.streak + 1 if check.last is checked.healthy else 1
-        check.last, check.at_s, check.detail = checked.healthy, now_s, checked.detail
+        check.last, check.at_s = checked.healthy, now_s
+        if not checked.healthy:  # one success more than once ends a failure, and is no reason for it
+            check.detail = checked.detail
         needed = policy.healthy_threshold if checked.healthy else policy.unhealthy_threshold
         if check.streak < max(1, needed) or check.healthy is checked.healthy:
             return False

@@ -163,7 +163,9 @@ def by_checks(look: Look) -> Finding | None:
     says = look.checks
     if look.all.voters or not says.fails or (says.checkers < 2 and says.blind):
         return None
-    return Finding(Opinion.BAD, "checks", f"active checks fail: {says.detail or 'no reason given'}")
+    who = "one checker" if says.checkers == 1 else f"{says.checkers} checkers"
+    cause = f"active checks of {who} fail ({says.detail or 'no reason given'})"
+    return Finding(Opinion.BAD, "checks", cause)
 
 
 def by_few(look: Look) -> Finding | None:

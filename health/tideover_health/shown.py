@@ -13,8 +13,8 @@ from .verdict import Kind, State, Subject, Verdict
 
 # why a hold begins anew, or a step does not go on
 _WAITS: Mapping[Outcome, str] = {
-    Outcome.BAD: "calls still fail",
-    Outcome.POOR: "calls still fail",
+    Outcome.BAD: "it is still seen bad",
+    Outcome.POOR: "too many calls still fail",
     Outcome.FAILING: "an active check fails",
     Outcome.AVOIDED: "callers may still have it ejected themselves, or have only just begun to call it",
     Outcome.UNCLEAR: "what is seen is not clear, or one voter alone sees errors",

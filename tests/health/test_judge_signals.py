@@ -435,6 +435,23 @@ def test_one_checker_that_sees_others_there_pass_empties_an_endpoint() -> None:
     assert list(steering[SERVICE][PORT].endpoints) == [end("paris", 0).key]
 
 
+def test_why_checks_fail_is_what_failed_also_after_a_single_success() -> None:
+    places = world({"paris": 1, "dublin": 1}, with_check(), protocol=Protocol.TCP)
+    found, one = Judge(), end("paris", 0)
+    found.judge(places, 0.0)
+    for at_s, healthy, detail in [
+        (0.0, False, "HTTP 503"),
+        (0.1, False, "HTTP 503"),
+        (0.2, True, "HTTP 200"),
+    ]:
+        for who in ("a", "b"):
+            found.take(Checked(Voter(who), NAME, (one.address, one.port), healthy, detail), at_s)
+    found.judge(places, 0.5)
+    assert {cause for verdict in found.verdicts(0.5) for cause in verdict.causes} == {
+        "checks: active checks of 2 checkers fail (HTTP 503)"
+    }
+
+
 def test_calls_beat_checks() -> None:
     fleet = Fleet(callers(6), settings=with_check()).run(5)
     for _ in range(10):

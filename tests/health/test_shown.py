@@ -45,7 +45,7 @@ NEXT = [
     (
         HOLD,
         Outcome.BAD,
-        "calls still fail: when that is over the hold-down of 30 s begins, then 5 % of its share",
+        "it is still seen bad: when that is over the hold-down of 30 s begins, then 5 % of its share",
         None,
     ),
     (

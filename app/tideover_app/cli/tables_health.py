@@ -21,7 +21,7 @@ _DROPPED = {
     "interval": "with an interval that cannot be",
     "rows": "beyond 20,000 of one report",
     "destinations": "of too many destinations",
-    "reporters": "of too many or unknown reporters",
+    "reporters": "of clients that never reported calls, or of too many",
 }
 
 
@@ -80,7 +80,7 @@ def _checked(about: Document) -> Iterator[str]:
     own, envoys, told = (about.get(name) or {} for name in ("activeChecks", "envoyChecks", "envoyMetrics"))
     if own.get("endpoints"):
         text = (
-            f"this replica checks {own['endpoints']} endpoints, {about['checksPerSecond']:g} times a second"
+            f"this replica checks {own['endpoints']} endpoints, {about['checksPerSecond']:g} checks a second"
         )
         if own["stretch"] > 1:
             text += (

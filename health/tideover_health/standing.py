@@ -212,7 +212,8 @@ def restored(saved: Mapping[str, Any], later_s: float) -> Standing:
     standing = Standing(subject, float(saved["since_s"]) + later_s)
     standing.state, standing.cause = State(saved["state"]), str(saved["cause"])
     percent, step = float(saved["percent"]), int(saved["step"])
-    times = (standing.since_s, float(saved["ramp_since_s"]), float(saved["hold_s"]))
+    emptied = [float(at_s)] if (at_s := saved.get("emptied_s")) is not None else []
+    times = (standing.since_s, float(saved["ramp_since_s"]), float(saved["hold_s"]), *emptied)
     if not 0.0 <= percent <= 100.0 or step < 0 or not all(map(isfinite, times)):
         raise ValueError("no percentage, or no step")
     standing.ramp = Ramp(
@@ -223,8 +224,7 @@ def restored(saved: Mapping[str, Any], later_s: float) -> Standing:
         float(saved["hold_s"]),
         max(0, int(saved["relapses"])),
     )
-    emptied_s = saved.get("emptied_s")
-    standing.emptied_s = float("-inf") if emptied_s is None else float(emptied_s) + later_s
+    standing.emptied_s = max((at_s + later_s for at_s in emptied), default=float("-inf"))
     if standing.moved == (standing.state in (State.HEALTHY, State.SUSPECT)):
         raise ValueError("a state that does not go with its ramp")
     return standing

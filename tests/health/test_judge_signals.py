@@ -344,6 +344,7 @@ def test_garbage_is_refused_as_a_whole(spoil: dict[str, object]) -> None:
         ("kind", "pair"),
         ("stage", "x"),
         ("since_s", 1e999),
+        ("emptied_s", float("nan")),
         ("locality", "a/b/c/d"),
         ("step", -1),
         ("endpoint", [1]),

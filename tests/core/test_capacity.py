@@ -11,7 +11,7 @@ from tideover_core.capacity import NO_PLAN, Plan, Shares, carries, demands, plan
 from tideover_core.model import Endpoint, Locality
 from tideover_core.names import Target
 from tideover_core.orders import Action, ActiveOrder, TrafficOrder
-from tideover_core.policy import Capacity, FailoverPolicy, Fill, Settings
+from tideover_core.policy import Capacity, FailoverPolicy, FailoverRule, Fill, Place, Settings
 from tideover_core.steering import Admission, PortSteering, Site
 from tideover_core.target import parse_target
 from tideover_core.world import Mesh, World, merge
@@ -66,6 +66,16 @@ def test_zone_by_zone(
     assert percents(plan.shares) == shares
     assert plan.shortfall == pytest.approx(shortfall)
     assert sum(load.expected for load in plan.loads.values()) == pytest.approx(sum(demand.values()))
+
+
+def test_places_that_a_policy_excludes_get_nothing_however_full_the_others_are() -> None:
+    near_only = Settings(failover=(FailoverRule(Place(), (Place(region="eu-west"),)),), others=False)
+    also = FailoverPolicy("bookinfo", "q", (RATINGS,), near_only)
+    now = world()
+    now = merge(now.clusters.values(), Mesh(failover_policies=(*now.failover_policies, also)))
+    found = planned(now, TARGET, {A: 60})
+    assert percents(found.shares) == {"a": {"a": 50, "b": 50}}
+    assert found.shortfall == pytest.approx(20)
 
 
 def test_by_region_its_zones_fill_together() -> None:

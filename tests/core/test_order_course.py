@@ -1,4 +1,4 @@
-"""When time alone moves an order on, and how long a service has been watched on its way back."""
+"""When time alone moves an order on, how long a service is watched on its way back, and what edits ask."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from core.order_worlds import CART, NOW_S, ORDER, PAY
+from tideover_core import order_book as books
 from tideover_core import order_course as courses
+from tideover_core.order_book import Book, Objects
 from tideover_core.order_course import Pace, Stage
 from tideover_core.orders import Action, TrafficOrder
 from tideover_core.policy import Failback
@@ -50,3 +52,42 @@ def test_a_service_is_watched_since_its_own_step_began() -> None:
     assert course.percent == 95  # the one stays at its first step
     assert (courses.watched_s(course, PAY), courses.watched_s(course, CART)) == (5, 25)
     assert courses.next_s(ORDER, course, seen) == 5
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "takes_more"),
+    [
+        (replace(ORDER, percent=50.0), ORDER, True),
+        (ORDER, replace(ORDER, percent=50.0), False),
+        (replace(ORDER, force_empty=True), ORDER, True),  # whom it emptied by force it must ask for again
+        (ORDER, replace(ORDER, reason="another"), False),
+        (replace(ORDER, force_empty=True), replace(ORDER, force_empty=True, reason="another"), False),
+    ],
+)
+def test_only_an_edit_that_takes_more_is_asked_whom_it_would_empty(
+    before: TrafficOrder, after: TrafficOrder, takes_more: bool
+) -> None:
+    asked: list[TrafficOrder] = []
+
+    def refusal(order: TrafficOrder) -> str:
+        asked.append(order)
+        return ""
+
+    book = Book()
+    for order in (before, after):
+        asked.clear()
+        book = books.compared(book, Objects((order,), current=True), NOW_S, refusal, lambda _: FAST)
+    assert bool(asked) is takes_more
+
+
+def test_what_the_hub_has_already_is_not_copied_to_it() -> None:
+    book = books.placed(Book(), ORDER, NOW_S)
+    name = books.name_of(ORDER)
+    assert book.entries[name].to_copy
+    assert not books.copied(book, name, there=True).entries[name].to_copy
+    seen = books.compared(book, Objects((ORDER,), current=True), NOW_S, lambda _: "", lambda _: FAST)
+    assert not seen.entries[name].to_copy
+    assert books.standing(seen, name) == books.Standing(
+        True, "Accepted", "", True, "Draining", "100 of 100 %"
+    )
+    assert books.standing(Book(), name) is None

@@ -33,11 +33,10 @@ class _Planned:
 
 
 class HealthMetrics(Collector):
-    """What a replica judges. `clock` gives Unix time."""
+    """What a replica judges."""
 
-    def __init__(self, replica: Replica, clock: Callable[[], float]) -> None:
+    def __init__(self, replica: Replica) -> None:
         self._replica = replica
-        self._clock = clock
         self._planned: dict[tuple[ServiceKey, int, Locality], _Planned] = {}
         self._traffic: tuple[tuple[tuple[str, str, str, str], float], ...] | None = None
 
@@ -116,13 +115,13 @@ class HealthMetrics(Collector):
         yield from (short, carried, expected)
 
     def _of_reports(self, view: HealthView) -> Iterator[Metric]:
-        now_s, heard = self._clock(), view.heard
+        heard = view.heard
         for name, what, at_s in (
             ("report", "a client reported calls", heard.last_report_s),
             ("check", "an active check said something", heard.last_check_s),
         ):
             if at_s is not None:
-                age_s = max(0.0, now_s - at_s)
+                age_s = max(0.0, view.at_s - at_s)  # both on the clock that never jumps
                 yield GaugeMetricFamily(f"tideover_last_{name}_seconds", f"Since {what}", value=age_s)
         reporters = GaugeMetricFamily(
             "tideover_reporters", "Clients that report; unproven ones share one vote", labels=["identity"]

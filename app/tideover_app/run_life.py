@@ -166,7 +166,7 @@ class Life:
         self.orders.report_every_s = lambda: health.pace().interval_s
         self.world.steering, self.world.renewed = health.foreseen, health.look
         self.replica.judged = health.view
-        metrics = HealthMetrics(self.replica, time.time)
+        metrics = HealthMetrics(self.replica)
         self.metrics.registry.register(metrics)
         self.metrics.look = metrics.look
         return health

@@ -11,6 +11,11 @@ from .replica import Happening, Kind
 
 _LEVELS = {
     Kind.SERVICE_FAILING_OVER: "warning",
+    Kind.SERVICE_UNHEALTHY: "warning",
+    Kind.STEP_ABORTED: "warning",
+    Kind.FROZEN: "warning",
+    Kind.CAPACITY_SHORT: "warning",
+    Kind.REPORTER_REFUSED: "warning",
     Kind.SOURCE_STALE: "warning",
     Kind.PROBLEM_FOUND: "warning",
     Kind.CLIENT_NACKED: "warning",

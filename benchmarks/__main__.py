@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import commands, health, judge, latency, live, pure, streams
+from . import commands, envoy_statistics, health, judge, latency, live, pure, streams
 from .machine import description
 
-PARTS = ("pure", "commands", "latency", "streams", "live", "growth", "judge", "health", "failover")
+PARTS = (
+    "pure", "commands", "latency", "streams", "live", "growth", "judge", "health", "statistics", "failover",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -39,6 +41,7 @@ def main() -> None:
         "live": lambda: live.measure(200),
         "growth": live.growth,
         "health": health.measure,
+        "statistics": envoy_statistics.measure,
         "failover": lambda: _failover(args),
     }
     results: dict[str, Any] = {"machine": description()}

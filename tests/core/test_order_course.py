@@ -85,6 +85,9 @@ def test_what_the_hub_has_already_is_not_copied_to_it() -> None:
     name = books.name_of(ORDER)
     assert book.entries[name].to_copy
     assert not books.copied(book, name, there=True).entries[name].to_copy
+    gone = books.undone(books.copied(book, name, there=True), name, "undone", FAST)
+    assert gone.entries[name].to_delete
+    assert not books.copied(gone, name, there=False).entries[name].to_delete
     seen = books.compared(book, Objects((ORDER,), current=True), NOW_S, lambda _: "", lambda _: FAST)
     assert not seen.entries[name].to_copy
     assert books.standing(seen, name) == books.Standing(

@@ -65,6 +65,18 @@ def test_what_is_drained_in_part_may_take_more_what_is_drained_may_not(percent: 
     assert (fleet.percent("paris") == 0) is moved
 
 
+def test_a_freeze_holds_services_that_come_after_it() -> None:
+    frozen = (ActiveOrder(TrafficOrder("t", "stop", Action.FREEZE, Aim(cluster="paris")), 100.0),)
+    found, before = Judge(), world({}, orders=frozen)
+    found.judge(before, 0.0)
+    places = world({"paris": 10, "dublin": 10}, orders=before.orders, previous=before)
+    assert places.orders is before.orders
+    for second in range(1, 10):
+        reported(found, [Row(NAME, PARIS, 0, 30), Row(NAME, DUBLIN, 30, 0)], float(second))
+        assert found.judge(places, second + 0.5) == {}
+    assert found.verdicts(9.5)[0].blocked == "TrafficOrder t/stop freezes cluster/paris"
+
+
 def test_a_cluster_that_leaves_is_no_place_to_move_to() -> None:
     fleet = Fleet(callers(6), {"paris": 10, "dublin": 10}, fault=broken)
     leaving = merge([facts(name, 10) for name in fleet.counts], Mesh(leaving={"dublin": Leaving.DRAINING}))

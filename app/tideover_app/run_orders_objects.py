@@ -75,7 +75,7 @@ class ObjectChecks:
             return None  # what is not read yet would look like what is not there
         if why := otherwise():
             return why
-        if order.action is not Action.DRAIN or order.percent < 100 or order.force_empty:
+        if order.accepted or order.action is not Action.DRAIN or order.percent < 100 or order.force_empty:
             return ""
         seen = self._seen.get(order)
         if seen is None or (

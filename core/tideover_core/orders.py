@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .model import ServiceKey
@@ -22,7 +22,7 @@ class TrafficOrder:
     """One order. `expires_at_s` is Unix time, None: until it is deleted. `to` is for Shift.
 
     `over_s`: how long its percent takes to rise, in steps. `force_empty`: who has nothing else healthy is
-    left without, too; else they go on with what they have.
+    left without, too; else they go on with what they have. `accepted`: some replica has looked at it before.
     """
 
     namespace: str
@@ -37,6 +37,7 @@ class TrafficOrder:
     over_s: float = 0.0
     force_empty: bool = False
     author: str = ""
+    accepted: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"TrafficOrder {self.namespace}/{self.name}"

@@ -219,6 +219,13 @@ async def test_and_of_two_that_are_given_at_once(tmp_path: Path) -> None:
     assert [isinstance(one, RefusedError) for one in found] == [False, True]
 
 
+async def test_what_another_replica_has_accepted_is_not_refused_by_one_that_starts(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.given(replace(drain(service=ServiceKey("shop", "cart")), accepted=True))
+    kept.look()
+    assert kept.states() == {"kernel": "Draining"}
+
+
 async def test_objects_wait_until_all_is_read(tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     kept.replica.serving = False

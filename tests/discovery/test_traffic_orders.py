@@ -43,6 +43,29 @@ def test_an_order_is_read_whole() -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "accepted"),
+    [
+        ({"conditions": [{"type": "Accepted", "status": "True", "observedGeneration": 2}]}, True),
+        (
+            {"conditions": [{"type": "Accepted", "status": "True", "observedGeneration": 1}]},
+            False,
+        ),  # of before
+        ({"conditions": [{"type": "Accepted", "status": "False", "observedGeneration": 2}]}, False),
+        ({"conditions": [{"type": "Programmed", "status": "True", "observedGeneration": 2}]}, False),
+        ({"conditions": ["nonsense", 7]}, False),
+        ({"conditions": 7}, False),
+        ("nonsense", False),
+        (None, False),
+    ],
+)
+def test_what_other_replicas_have_accepted_is_known(status: object, accepted: bool) -> None:
+    made = order()
+    (found,) = facts({**made, "metadata": {**made["metadata"], "generation": 2}, "status": status}).orders
+    assert found.accepted is accepted
+    assert found == facts(made).orders[0]  # to write a status changes no facts
+
+
+@pytest.mark.parametrize(
     "order_",
     [
         TrafficOrder(

@@ -56,6 +56,7 @@ class Metadata(Shape, frozen=True):
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     creation_timestamp: str | None = None
+    generation: Any = None
 
 
 class Object(Struct, frozen=True, gc=False, rename="camel", tag_field="kind"):
@@ -180,9 +181,10 @@ class FailoverPolicy(Object, frozen=True, tag="FailoverPolicy"):
 
 
 class TrafficOrder(Object, frozen=True, tag="TrafficOrder"):
-    """Tideover's TrafficOrder."""
+    """Tideover's TrafficOrder. Its status tells a replica that starts what others have made of it."""
 
     spec: dict[str, Any] = {}
+    status: Any = None
 
 
 AnyObject = (

@@ -55,11 +55,24 @@ def traffic_order(order: TrafficOrder) -> core.TrafficOrder:
         over_s or 0.0,
         force_empty or False,
         (order.metadata.annotations or {}).get(AUTHOR, ""),
+        _accepted(order),
     )
     spec.close()
     if unknown:  # a misspelt expiresAt would be an order for ever
         raise Refusal(unknown[0].replace("is not supported", "is unknown"))
     return translated
+
+
+def _accepted(order: TrafficOrder) -> bool:
+    """Whether a replica has accepted it as it is now."""
+    found = order.status.get("conditions") if isinstance(order.status, dict) else None
+    generation = order.metadata.generation
+    return generation is not None and any(
+        (one.get("type"), one.get("status"), one.get("observedGeneration"))
+        == ("Accepted", "True", generation)
+        for one in (found if isinstance(found, list) else ())
+        if isinstance(one, dict)
+    )
 
 
 def _action(spec: Fields) -> core.Action:

@@ -217,6 +217,11 @@ async def test_http2_tls_and_what_is_not_what_it_says(tmp_path: Path) -> None:
             await writer.drain()
         writer.close()
 
+    server, servicer = grpc.aio.server(), health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    pair = ((tmp_path / "key").read_bytes(), (tmp_path / "cert").read_bytes())
+    grpc_port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+    await server.start()
     encrypted = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
     tls_port = encrypted.sockets[0].getsockname()[1]
     slowly = replace(QUICK, interval_s=0.5, timeout_s=0.5)
@@ -226,12 +231,17 @@ async def test_http2_tls_and_what_is_not_what_it_says(tmp_path: Path) -> None:
         ("tls", tls_port, Protocol.TLS, True),
         ("not-tls", plain.port, Protocol.TLS, False),
         ("not-plain", tls_port, Protocol.HTTP, False),
+        ("grpc-tls", grpc_port, Protocol.TLS, True),
+        ("tcp-tls", plain.port, Protocol.TLS, True),  # somebody listens, whatever it speaks
     ]
-    wanted = [
-        Target(f"x/{name}:1", "default", "127.0.0.1", port, slowly, protocol, host="ratings.bookinfo:9080")
-        for name, port, protocol, _ in rows
-    ]
-    async with encrypted, backends(plain), hds(*wanted) as served:
+    kinds = {"grpc": CheckKind.GRPC, "tcp": CheckKind.TCP}
+    wanted = []
+    for name, port, protocol, _ in rows:
+        check = replace(slowly, kind=kinds.get(name.partition("-")[0], CheckKind.HTTP))
+        one = Target(f"x/{name}:1", "default", "127.0.0.1", port, check, protocol)
+        wanted.append(replace(one, host="ratings.bookinfo:9080"))
+    async with AsyncExitStack() as stack, encrypted, backends(plain), hds(*wanted) as served:
+        stack.push_async_callback(server.stop, 0)
         bootstrap = bare_bootstrap(served.port, "e1", hds_config=health_discovery("xds"))
         bootstrap["static_resources"]["listeners"] = [_direct(h2)]
         async with running_envoy(bootstrap, tmp_path, name="e1") as envoy:

@@ -73,9 +73,12 @@ def _cluster(name: str, targets: Sequence[Target]) -> Any:
         for target in group:
             socket = entry.endpoints.add().address.socket_address
             socket.address, socket.port_value = target.address, target.port
-    if first.tls:
+    if first.tls and first.check.kind is not CheckKind.TCP:
+        context = tls_pb2.UpstreamTlsContext()
+        if first.check.kind is CheckKind.GRPC:  # whose servers refuse who does not ask for it
+            context.common_tls_context.alpn_protocols.append("h2")
         tls = TransportSocket(name="envoy.transport_sockets.tls")
-        tls.typed_config.Pack(tls_pb2.UpstreamTlsContext(), deterministic=True)
+        tls.typed_config.Pack(context, deterministic=True)
         match = cluster.transport_socket_matches.add(name="tls", transport_socket=tls)
         match.match.SetInParent()
     return cluster

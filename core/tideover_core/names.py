@@ -24,6 +24,7 @@ class Target(NamedTuple):
 
 
 POD = "@"
+_PART = "~"
 
 
 def wire_name(service: ServiceKey, port: int, subset: str = "") -> str:
@@ -43,3 +44,17 @@ def parse_wire_name(name: str) -> Target | None:
         return None
     target = Target(key, int(port), subset)
     return target if wire_name(*target) == name else None
+
+
+def part_of(subzone: str, number: int) -> str:
+    """The name of a part of a place, for clients that must be told parts apart; the first has its own.
+
+    No label can have the mark.
+    """
+    return f"{subzone}{_PART}{number}" if number else subzone
+
+
+def whole_of(subzone: str) -> str:
+    """The subzone of which that is a part, or all."""
+    whole, mark, number = subzone.rpartition(_PART)
+    return whole if mark and number.isascii() and number.isdigit() else subzone

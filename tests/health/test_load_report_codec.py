@@ -144,6 +144,16 @@ def test_tcp_services_idle_clusters_and_those_of_others_say_nothing() -> None:
     assert (found.periods, found.names, found.refused) == ({1.0: []}, frozenset(), 0)
 
 
+def test_parts_of_a_place_are_counted_together() -> None:
+    """gRPC clients are sent endpoints of different weight as places of their own."""
+    part = UpstreamLocalityStats()
+    part.CopyFrom(place(3, 1))
+    part.locality.sub_zone = "~1"
+    (row,) = rows(stats(RATINGS, place(4, 2), part))
+    (whole,) = rows(stats(RATINGS, place(4, 2)))
+    assert (row.locality, row.succeeded, row.failed) == (whole.locality, 7, 3)
+
+
 def test_the_interval_is_what_the_client_says_and_clusters_of_other_intervals_stand_apart() -> None:
     found = counted(
         raw(

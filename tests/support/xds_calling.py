@@ -63,3 +63,21 @@ def statuses(made: list[Call]) -> set[int]:
 async def stat(caller: Sidecar, name: str) -> int:
     """A statistic of the cluster of `ratings`."""
     return sum((await caller.envoy.stats(f"^cluster.{STATS}.{name}$")).values())
+
+
+def proxyless_bootstrap(port: int) -> dict[str, Any]:
+    """Of a gRPC client without a proxy in paris."""
+    return {
+        "xds_servers": [
+            {
+                "server_uri": f"127.0.0.1:{port}",
+                "channel_creds": [{"type": "insecure"}],
+                "server_features": ["xds_v3"],
+            }
+        ],
+        "node": {
+            "id": "grpc-1",
+            "locality": {"region": "eu-west", "zone": "eu-west-a"},
+            "metadata": {"CLUSTER_ID": "paris", "NAMESPACE": "bookinfo"},
+        },
+    }

@@ -11,7 +11,9 @@ from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 from support.xds_worlds import endpoint
 from tideover_core.assignment import Assignment, Health, Placed, Priority, WeightedLocality
 from tideover_core.model import Locality, ServiceKey
+from tideover_core.names import whole_of
 from tideover_xds.resources.endpoint import EncodedAssignment, assume_ready, endpoints, fitted
+from tideover_xds.resources.proxyless import by_weight
 
 NAME = "bookinfo/ratings:9080"
 SERVICE = ServiceKey("bookinfo", "ratings")
@@ -138,3 +140,26 @@ def test_grpc_with_anything_healthy_anywhere_gets_what_is_true() -> None:
         (place(HERE, placed("10.0.0.1", Health.UNHEALTHY)),), (place(THERE, placed("10.1.0.1")),)
     )
     assert assume_ready(some) is some
+
+
+def test_clients_that_know_no_weights_get_endpoints_of_one_weight_in_each_place() -> None:
+    sick = placed("10.0.0.3", Health.UNHEALTHY)
+    here = place(HERE, placed("10.0.0.1", weight=200), placed("10.0.0.2", weight=1000), sick, weight=3)
+    there = place(THERE, placed("10.1.0.1", weight=7), placed("10.1.0.2", weight=7), weight=2)
+    same = assignment((there,))
+    assert by_weight(same) is same
+    (priority,) = by_weight(assignment((here, there))).priorities
+    assert [
+        (one.locality.subzone, one.weight, [end.endpoint.address for end in one.endpoints])
+        for one in priority.localities
+    ] == [
+        ("rack-1", 25000, ["10.0.0.2", "10.0.0.3"]),
+        ("rack-1~1", 5000, ["10.0.0.1"]),
+        ("", 20000, ["10.1.0.1", "10.1.0.2"]),
+    ]
+    assert [whole_of(name) for name in ("~1", "rack-1~12", "rack-1", "a~b")] == [
+        "",
+        "rack-1",
+        "rack-1",
+        "a~b",
+    ]

@@ -18,6 +18,7 @@ import pytest
 
 from support.backend import GRPC_METHOD, GrpcBackend, serving
 from support.wait import until
+from support.xds_calling import proxyless_bootstrap
 from support.xds_serving import Serving, serving_xds
 from support.xds_worlds import changed, cluster, endpoint, service, world
 from tideover_core.model import Protocol
@@ -60,24 +61,10 @@ class Caller:
 
 @asynccontextmanager
 async def caller(port: int, target: str) -> AsyncIterator[Caller]:
-    bootstrap = {
-        "xds_servers": [
-            {
-                "server_uri": f"127.0.0.1:{port}",
-                "channel_creds": [{"type": "insecure"}],
-                "server_features": ["xds_v3"],
-            }
-        ],
-        "node": {
-            "id": "grpc-1",
-            "locality": {"region": "eu-west", "zone": "eu-west-a"},
-            "metadata": {"CLUSTER_ID": "paris", "NAMESPACE": "bookinfo"},
-        },
-    }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", CALLER, target, GRPC_METHOD,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "GRPC_XDS_BOOTSTRAP_CONFIG": json.dumps(bootstrap)},
+        env={**os.environ, "GRPC_XDS_BOOTSTRAP_CONFIG": json.dumps(proxyless_bootstrap(port))},
     )  # fmt: skip
     try:
         yield Caller(process)

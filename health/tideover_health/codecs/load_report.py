@@ -20,7 +20,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 
 from tideover_core.model import Locality
-from tideover_core.names import parse_wire_name
+from tideover_core.names import parse_wire_name, whole_of
 from tideover_health.signals import Row
 from tideover_proto.loads.v1 import loads_pb2
 from tideover_wire.node import Client, read_node
@@ -139,6 +139,8 @@ class _Reading:
         sums: list[_Sum] = []
         for place in self._bounded(name, places):
             self._place(name, place, most, sums)
+        if len(sums) > 1 and len({(one.locality, one.address) for one in sums}) < len(sums):
+            sums = _together(sums)
         if sums and period is not None:
             period.extend(_rows(name, sums, cluster.total_dropped_requests))
 
@@ -219,6 +221,26 @@ class _Reading:
             self.reasons.append(f"{name}: {what}; not counted")
 
 
+def _together(sums: Iterable[_Sum]) -> list[_Sum]:
+    """One for each place: it may be at two priorities, or in parts."""
+    found: dict[tuple[Locality, tuple[str, int] | None], _Sum] = {}
+    for one in sums:
+        key = (one.locality, one.address)
+        known = found.get(key)
+        found[key] = (
+            one
+            if known is None
+            else _Sum(
+                *key,
+                known.succeeded + one.succeeded,
+                known.failed + one.failed,
+                known.in_progress + one.in_progress,
+                (*known.metrics, *one.metrics),
+            )
+        )
+    return list(found.values())
+
+
 def _rows(name: str, sums: Iterable[_Sum], dropped: int) -> Iterable[Row]:
     """Calls that a circuit breaker of this Envoy's own refused are no failures of the destination.
 
@@ -252,7 +274,7 @@ def _locality(raw: bytes) -> Locality | None:
         message = LocalityMessage.FromString(raw)
     except DecodeError:
         return None
-    return Locality(message.region, message.zone, message.sub_zone)
+    return Locality(message.region, message.zone, whole_of(message.sub_zone))
 
 
 @lru_cache(maxsize=1 << 15)

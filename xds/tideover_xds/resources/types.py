@@ -23,6 +23,7 @@ from .cluster import cluster
 from .endpoint import EncodedAssignment, assume_ready, endpoints
 from .hosts import answered, port_of, written
 from .listener import HTTP_LISTENER, api_listener, http_listener, tcp_listener
+from .proxyless import by_weight
 from .route import HTTP_ROUTES
 
 Key = tuple[Hashable, ...]
@@ -150,7 +151,7 @@ def _build_endpoints(reader: Reader, name: str, before: Built | None) -> Built |
     if answer is None:
         return None
     if reader.client.proxyless:
-        answer = assume_ready(answer)
+        answer = by_weight(assume_ready(answer))
     encoded = endpoints(name, answer, parent.version, before.parts if before is not None else None)
     return Built(encoded.resource, encoded)
 

@@ -3,13 +3,14 @@ say of themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 SLOW_MS = 1000.0  # below that nothing is called slow
 SLOWER = 10.0  # than it usually is
 SLOWER_THAN_OTHERS = 4.0
 USUAL_SAMPLES = 10
+MAX_METRICS = 8  # that backends say, of one place
 
 
 class Backends(NamedTuple):
@@ -43,3 +44,13 @@ class Latency:
         if not self.slow:
             self.samples += 1
             self.usual_ms += (now_ms - self.usual_ms) / min(self.samples, 100)
+
+
+def means(said: Iterable[tuple[str, float, int]]) -> Mapping[str, float]:
+    """By name, of sums over so many answers; a name may come more than once, of several priorities."""
+    sums: dict[str, tuple[float, int]] = {}
+    for name, total, answers in said:
+        if answers > 0 and (name in sums or len(sums) < MAX_METRICS):
+            before = sums.get(name, (0.0, 0))
+            sums[name] = (before[0] + total, before[1] + answers)
+    return {name: total / answers for name, (total, answers) in sums.items()}

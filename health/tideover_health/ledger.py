@@ -13,7 +13,7 @@ from typing import Any
 from tideover_core.model import Locality
 from tideover_core.steering import EndpointKey, Site
 
-from .answers import SLOW_MS, Backends, Latency
+from .answers import SLOW_MS, Backends, Latency, means
 from .bounds import Bounds
 from .many import Many
 from .places import Places
@@ -28,7 +28,6 @@ LONGEST_SILENCE_S = 900.0  # three of the longest intervals that are asked for, 
 _ENTRIES = 24
 _PERIODS = 10  # in a window
 _ENOUGH = 8  # calls that went well are enough to know: older ones may go
-MAX_METRICS = 8  # that backends say, of one place
 NOISE_PERCENT = 10  # a row with fewer failures is no reason to judge at once
 
 
@@ -222,8 +221,7 @@ class Ledger:
                 cell.many = cell.many or Many()
                 cell.many.add(calls, failed, interval_s, now_s)
             if metrics:
-                means = {name: total / answers for name, total, answers in metrics[:MAX_METRICS] if answers}
-                cell.backends = Backends(now_s, means)
+                cell.backends = Backends(now_s, means(metrics))
             if calls:
                 cell.called_s = now_s
                 cell.add(begin_s, end_s, calls, failed)

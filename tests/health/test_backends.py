@@ -6,7 +6,7 @@ from health.fleet import DUBLIN, NAME, PARIS, PORT, SERVICE, Fleet, callers, sit
 from tideover_health.backends import FRESH_S, Said, fullnesses, in_words
 from tideover_health.signals import Report, Row, Voter
 
-HALF = (("cpu_utilization", 2.0, 4), ("named_metrics.latency_ms", 80.0, 10))
+HALF = (("cpu_utilization", 1.5, 2), ("cpu_utilization", 0.5, 2), ("named_metrics.latency_ms", 80.0, 10))
 
 
 def fleet_with(*said: tuple[tuple[str, float, int], ...]) -> Fleet:

@@ -55,6 +55,7 @@ async def test_one_liar_of_four_moves_nothing(tmp_path: Path) -> None:
             try:
                 await until(lambda: reporters(callers, 4), 20, lambda: tideover.log()[-3000:])
                 await holds(lambda: callers.sees("paris", "HEALTHY"), 5)
+                assert (await callers.asked("status"))["health"]["dropped"] == {}  # the lie was counted
                 for caller in callers.callers:
                     await caller.calls.only_from("paris-1", "paris-2")
                     assert set(caller.calls.served()) == {"paris-1", "paris-2"}

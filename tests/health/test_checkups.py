@@ -60,6 +60,8 @@ def test_what_is_old_says_nothing() -> None:
     assert says(found, 11.1) == Says()
     assert found.failing(POLICY, 10.9) == [end("paris", 0).key]
     assert found.failing(POLICY, 11.1) == []
+    told(found, "b", "+++", 1)
+    assert found.failing(POLICY, 3) == [end("paris", 0).key]
 
 
 def test_a_pair_is_judged_by_checks_from_there_only() -> None:

@@ -24,6 +24,9 @@ from .active.checks import Target, signals
 from .codecs import hds
 from .signals import Checked
 from .streams_server import LIMITS, Context, OpenStreams, Sender, StreamLimits, Who
+from .turns_server import Shares
+
+SHARES = Shares(usual=0.1, large=0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ class HdsServer:
         self._told, self._who, self._wanted, self._world = told, who, wanted, world
         self._options = options or HdsOptions()
         self._streams: dict[int, _Stream] = {}
-        self._open = OpenStreams(self._options.limits)
+        self._open = OpenStreams(self._options.limits, SHARES)
         self._changed = asyncio.Event()
         self._results = 0
         self._every_s = self._options.report_every_s
@@ -197,9 +200,11 @@ class HdsServer:
 
     async def _read(self, stream: _Stream, context: Context) -> None:
         while isinstance(raw := await context.read(), bytes) and await stream.sender.counts():
-            now_s = time.monotonic()
-            for result in hds.results(raw):
-                self._take(stream, result, now_s)
+            if not self._open.turns.full(len(raw)):
+                async with self._open.turns.turn(len(raw)):
+                    now_s = time.monotonic()
+                    for result in hds.results(raw):
+                        self._take(stream, result, now_s)
             await asyncio.sleep(self._options.shortest_gap_s)
 
     def _take(self, stream: _Stream, result: hds.Result, now_s: float) -> None:

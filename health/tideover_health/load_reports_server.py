@@ -21,6 +21,7 @@ from .codecs import load_report
 from .pace import Allowance, Asked, Clock, Lately, Pace, Slots
 from .signals import Report, Voter
 from .streams_server import Context, OpenStreams, Sender, StreamLimits, Who
+from .turns_server import Turns
 
 MANY = StreamLimits(most=20_000)
 
@@ -85,6 +86,11 @@ class LoadReportsServer:
         known = self._streams.values()
         per_second = sum(1 / self.wanted(one.number).interval_s for one in known)
         return Pace(self._interval_s, len(known), per_second, len(self._closely))
+
+    @property
+    def turns(self) -> Turns:
+        """Who reads next."""
+        return self._open.turns
 
     def reporters(self) -> Sequence[Reporting]:
         """All of them, oldest first."""
@@ -184,8 +190,8 @@ class _Reporter:
         raw: object = first
         try:
             while isinstance(raw, bytes) and await self._sender.counts():
-                now_s = time.monotonic()
-                self._take(raw, told, now_s)
+                await self._take_in_turn(raw, told)
+                raw, now_s = b"", time.monotonic()  # not kept while it waits
                 # whoever sends without a pause is read at the pace that it was asked for
                 if wait_s := self._allowance.wait_s(now_s, self._interval_s):
                     await asyncio.sleep(wait_s)
@@ -216,6 +222,14 @@ class _Reporter:
     @property
     def _interval_s(self) -> float:
         return (self._clock.asked or self._server.wanted(self.number)).interval_s
+
+    async def _take_in_turn(self, raw: bytes, told: Callable[[Report], None]) -> None:
+        turns, size = self._server.turns, load_report.size(raw)
+        if turns.full(size):
+            self._refused, self._problem = self._refused + 1, "too many large reports come at once"
+            return
+        async with turns.turn(size):
+            self._take(raw, told, time.monotonic())
 
     def _take(self, raw: bytes, told: Callable[[Report], None], now_s: float) -> None:
         counted = load_report.counted(raw)

@@ -20,6 +20,9 @@ from tideover_core.model import Locality
 from .codecs import metrics
 from .signals import Members, Voter
 from .streams_server import LIMITS, Context, OpenStreams, StreamLimits, Who
+from .turns_server import Shares
+
+SHARES = Shares(usual=0.15, large=0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class MetricsServer:
     ) -> None:
         self._told, self._who = told, who
         self._options = options or MetricsOptions()
-        self._open = OpenStreams(self._options.limits)
+        self._open = OpenStreams(self._options.limits, SHARES)
         self._read = self._dropped = 0
         self._ejections: Counter[str] = Counter()
 
@@ -90,12 +93,14 @@ class MetricsServer:
         counts = metrics.Counts()
         while isinstance(raw, bytes) and await sender.counts():
             now_s = time.monotonic()
-            if now_s >= read_at_s:
+            if now_s >= read_at_s and not self._open.turns.full(len(raw)):
                 # a little early: who sends as often as is read must not miss every other turn by chance
                 read_at_s = now_s + 0.9 * self._read_every_s
-                self._take(raw, sender.voter, zone, counts)
+                async with self._open.turns.turn(len(raw)):
+                    self._take(raw, sender.voter, zone, counts)
             else:
                 self._dropped += 1
+            raw = b""  # not kept while it waits
             await asyncio.sleep(self._options.shortest_gap_s)
             raw = await context.read()
 

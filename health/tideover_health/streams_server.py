@@ -18,6 +18,7 @@ import grpc
 from tideover_wire.node import Client
 
 from .signals import Voter
+from .turns_server import Shares, Turns
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Who = Callable[[Context, Client], Awaitable[Voter]]
@@ -37,7 +38,7 @@ class StreamLimits:
     again_s: float = 30.0
 
 
-LIMITS = StreamLimits()
+LIMITS, SHARES = StreamLimits(), Shares()
 
 
 class Sender:
@@ -64,9 +65,10 @@ class Sender:
 
 
 class OpenStreams:
-    """The open streams of one service. Each is served in grpc's own task."""
+    """The open streams of one service. Each is served in grpc's own task, and reads in its `turns`."""
 
-    def __init__(self, limits: StreamLimits) -> None:
+    def __init__(self, limits: StreamLimits, shares: Shares = SHARES) -> None:
+        self.turns = Turns(shares)
         self._limits = limits
         self._tasks: dict[int, asyncio.Task[object]] = {}
         self._ending: set[int] = set()
@@ -128,7 +130,10 @@ class OpenStreams:
                 raw = await context.read()
         except TimeoutError:
             raise ValueError("no message came") from None
-        client = hello(raw) if isinstance(raw, bytes) else None
+        if not isinstance(raw, bytes) or self.turns.full(len(raw)):
+            raise ValueError("no message that could be read came")
+        async with self.turns.turn(len(raw)):
+            client = hello(raw)
         if client is None:
             raise ValueError("the first message says nothing of who sends it")
         return client, raw

@@ -36,6 +36,8 @@ class ServerOptions:
             ("grpc.so_reuseport", 0),  # a port in use is an error, not a second server on it
             ("grpc.max_receive_message_length", self.largest_request_bytes),
             ("grpc.max_send_message_length", -1),
+            # grpc would take up to 45 MB ahead from a client that sends faster than it is read (measured)
+            ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", ms(self.shortest_ping_interval_s)),
             ("grpc.http2.max_ping_strikes", 0),
             ("grpc.keepalive_time_ms", ms(self.keepalive_s)),

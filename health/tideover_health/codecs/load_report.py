@@ -81,15 +81,25 @@ def question(interval_s: float, *, by_endpoint: bool) -> bytes:
     return bytes(message.SerializeToString())
 
 
+def size(raw: bytes) -> int:
+    """How many bytes of a message have to be read; the node is not."""
+    return len(raw) - _after_node(raw)
+
+
 def without_node(raw: bytes) -> bytes:
     """The message without the node in front of it; as it is when that cannot be read."""
+    start = _after_node(raw)
+    return raw[start:] if start else raw
+
+
+def _after_node(raw: bytes) -> int:
     start = 0
     while raw[start : start + 1] == _NODE:
         length, at = _varint(raw, start + 1)
         if at + length > len(raw):
-            return raw
+            return 0
         start = at + length
-    return raw[start:] if start else raw
+    return start
 
 
 def _varint(raw: bytes, at: int) -> tuple[int, int]:

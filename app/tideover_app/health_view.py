@@ -12,6 +12,8 @@ from tideover_core.steering import Loads
 from tideover_health.backends import Backends
 from tideover_health.verdict import Alarm, Kind, Silence, State, Verdict
 
+from .lengths import length
+
 if TYPE_CHECKING:
     from tideover_health.active.prober_run import ProberStatus
     from tideover_health.hds_server import HdsStatus
@@ -108,15 +110,6 @@ def since(at_s: float, now_s: float) -> str:
     return f" for {length(now_s - at_s)}" if now_s - at_s >= 1 else ""
 
 
-def length(seconds: float) -> str:
-    """How long, in words: whole seconds, beyond two minutes minutes."""
-    whole = max(0, round(seconds))
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if whole >= 2 * size:
-            return f"{whole // size} {unit}"
-    return f"{whole} s"
-
-
 def full(target: Target, plan: Plan) -> str:
     """What capacity makes of a service port, in words; "" while nothing is full."""
     if not plan.shares:
@@ -136,8 +129,9 @@ def stopped(verdict: Verdict | None) -> str:
     return why if why.startswith(STOPS) else ""
 
 
-# how reasons begin that somebody should know of, and not only wait for more voters
-STOPS = ("TrafficOrder", "the budget", "everything")
+# how reasons begin that somebody should know of, and not only wait for more voters; that everything looks
+# sick is an alarm
+STOPS = ("TrafficOrder", "the budget")
 MOST_SITES = 10  # in one line
 MOVED = (State.DOWN, State.HOLDING, State.RAMPING)  # the states in which traffic is elsewhere
 

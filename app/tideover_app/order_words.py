@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from tideover_core.model import ServiceKey
 from tideover_core.world import World
 
-from .health_view import length
+from .lengths import length
 from .ordering import Shown
 
 _NEXT = {"Rising": "next step", "Draining": "drained", "Returning": "next step of its way back"}

@@ -198,7 +198,7 @@ async def test_status_explain_and_clients_say_the_same() -> None:
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert shown.count(WORDS) == 2
-    assert "ALARM  bookinfo/ratings:9080  all places look sick" in shown
+    assert "ALARM  bookinfo/ratings:9080 for 0 s: all places look sick" in shown
     assert "4 proven reporters and 3 unproven, which share one vote, every 1 s" in shown
     assert "where enough is called, what they see is judged within 2.2 s" in shown
     assert "this replica checks 6 endpoints, 12 checks a second; 24 are asked for: all are 2 times" in shown

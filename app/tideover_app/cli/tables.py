@@ -8,6 +8,8 @@ from datetime import datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from tideover_app.lengths import length
+
 from . import tables_health
 from .output import Document
 from .tables_rows import rows
@@ -60,7 +62,7 @@ def status(answer: Document, now_s: float, *, fold: bool = False) -> RenderableT
         parts += _rest(answer["failingOver"])
     else:
         parts.append(Text("nothing is failing over", style=_FINE))
-    parts += tables_health.health(answer, fold=fold)
+    parts += tables_health.health(answer, now_s, fold=fold)
     orders = answer.get("orders", [])
     if orders:
         parts.append(Text("\nordered", style="yellow"))
@@ -260,8 +262,4 @@ def _moment(text: str) -> datetime:
 
 
 def _ago(text: str, now_s: float) -> str:
-    seconds = max(0, int(now_s - _moment(text).timestamp()))
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+    return length(now_s - _moment(text).timestamp())

@@ -8,6 +8,8 @@ from datetime import datetime
 from rich.console import RenderableType
 from rich.text import Text
 
+from tideover_app.lengths import length
+
 from .output import Document
 from .tables_rows import rows
 
@@ -25,11 +27,13 @@ _DROPPED = {
 }
 
 
-def health(answer: Document, *, fold: bool = False) -> list[RenderableType]:
+def health(answer: Document, now_s: float, *, fold: bool = False) -> list[RenderableType]:
     """Below what fails over: alarms, verdicts, and how they come about."""
     about: Document = answer.get("health") or {}
     parts: list[RenderableType] = [
-        Text(f"ALARM  {one['service']}:{one['port']}  {one['message']}", style="bold red")
+        Text(
+            f"ALARM  {one['service']}:{one['port']} {_since(one, now_s)}: {one['message']}", style="bold red"
+        )
         for one in about.get("alarms", [])[:MOST_LINES]
     ]
     judged = answer.get("verdicts", [])
@@ -107,6 +111,11 @@ def _refused(about: Document) -> Iterator[str]:
     if dropped := about.get("dropped"):
         said = ", ".join(f"{count} {_DROPPED.get(why, why)}" for why, count in sorted(dropped.items()))
         yield f"reported, but not counted since the start: {said}"
+
+
+def _since(alarm: Document, now_s: float) -> str:
+    lasts_s = now_s - datetime.fromisoformat(alarm["since"]).timestamp()
+    return f"for {length(lasts_s)}"
 
 
 def reported(client: Document, now_s: float) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -100,12 +101,14 @@ async def reporting(
 
 
 @asynccontextmanager
-async def caller(port: int, folder: Path, node_id: str = "caller-1") -> AsyncIterator[tuple[Envoy, int]]:
+async def caller(
+    port: int, folder: Path, node_id: str = "caller-1", tcp_ports: Mapping[str, int] = MappingProxyType({})
+) -> AsyncIterator[tuple[Envoy, int]]:
     """A real Envoy in paris as `tideover bootstrap envoy` makes it, and its port for calls."""
     http_port = free_port()
     wanted = Bootstrap(
         node_id, ((Server("127.0.0.1", port),),), "paris", namespace="bookinfo",
-        locality=Locality("eu-west", "eu-west-a"), http_port=http_port,
+        locality=Locality("eu-west", "eu-west-a"), http_port=http_port, tcp_ports=tcp_ports,
     )  # fmt: skip
     async with running_envoy(envoy(wanted, EnvoyOptions(admin_port=0)), folder, name=node_id) as started:
         yield started, http_port

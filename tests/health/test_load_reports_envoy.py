@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,19 +11,20 @@ from pathlib import Path
 import pytest
 
 from health.load_reports import Plane, Told, caller, reporting
-from support.backend import HttpBackend, serving
+from support.backend import HttpBackend, TcpBackend, serving
 from support.envoy import Envoy
 from support.load import call, load
 from support.ports import free_port
 from support.wait import until
 from support.xds_serving import serving_xds
 from support.xds_worlds import RATINGS, cluster, endpoint, service, world
-from tideover_core.model import Locality
+from tideover_core.model import Locality, Protocol
 from tideover_core.world import World
 from tideover_health.load_reports_server import LoadReportOptions
 from tideover_health.unasked_server import Unasked
 
 pytestmark = pytest.mark.envoy
+PG = "bookinfo/pg:5432"
 HOST, XDS = "ratings.bookinfo:9080", "cluster.tideover-xds"
 PARIS, DUBLIN = Locality("eu-west", "eu-west-a"), Locality("eu-north", "eu-north-a")
 QUICK = LoadReportOptions(interval_s=0.3, look_every_s=0.05)
@@ -190,3 +192,33 @@ async def test_what_backends_say_of_themselves_is_reported(tmp_path: Path) -> No
         assert {name for name, _, _ in said} == {"cpu_utilization", "named_metrics.latency_ms"}
         assert sum(total for name, total, _ in said if name == "cpu_utilization") == 1.0
         assert sum(answers for name, _, answers in said if name == "cpu_utilization") == 4
+
+
+async def test_of_tcp_services_nothing_is_reported_that_could_be_judged(tmp_path: Path) -> None:
+    """Neither connections that are refused nor those that are served."""
+    port, local = free_port(), free_port()
+    served = TcpBackend("dublin-1", port, "127.0.2.1")
+    database = {5432: Protocol.TCP}
+    plan = world(
+        cluster("paris", service("pg", [endpoint("127.0.1.1", port)], ports=database)),  # nobody listens
+        cluster("dublin", service("pg", [endpoint("127.0.2.1", port, "dublin")], ports=database)),
+    )
+    async with (
+        serving(served),
+        reporting(plan, QUICK) as plane,
+        caller(plane.port, tmp_path, tcp_ports={PG: local}) as (envoy, _),
+    ):
+        await until(lambda: listening(envoy, local))
+        for _ in range(10):
+            reader, writer = await asyncio.open_connection("127.0.0.1", local)
+            assert await asyncio.wait_for(reader.readline(), 10) == b"dublin-1\n"
+            writer.close()
+        failed = await envoy.stats("^cluster.bookinfo/pg_5432.upstream_cx_connect_fail$")
+        assert sum(failed.values()) > 0
+        since = len(plane.told.reports)
+        await until(lambda: len(plane.told.reports) >= since + 3, what="three more reports")
+        assert plane.told.totals(PG) == (0, 0)
+
+
+async def listening(envoy: Envoy, port: int) -> bool:
+    return f":{port}" in await envoy.get("/listeners")

@@ -78,6 +78,7 @@ class GrpcBackend:
         self.name, self.port, self.host = name, port or free_port(), host
         self.code = grpc.StatusCode.OK
         self.hangs = False
+        self.go_on = asyncio.Event()  # for calls that hang
         self.calls = 0
         self._server: grpc.aio.Server | None = None
 
@@ -99,7 +100,7 @@ class GrpcBackend:
     async def _say(self, _request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         self.calls += 1
         if self.hangs:
-            await asyncio.Event().wait()
+            await self.go_on.wait()
         if self.code is not grpc.StatusCode.OK:
             await context.abort(self.code, f"{self.name} was told to")
         return self.name.encode()

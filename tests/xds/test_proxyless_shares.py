@@ -41,6 +41,12 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
     call = channel.unary_unary(sys.argv[2])
     call(b"", timeout=10, wait_for_ready=True)
     for line in sys.stdin:
+        if line == "hold\\n":
+            held = call.future(b"", timeout=20)
+            continue
+        if line == "held\\n":
+            print(json.dumps({{held.result().decode(): 1}}), flush=True)
+            continue
         served = collections.Counter()
         for _ in range(int(line) // {AT_ONCE}):
             for one in [call.future(b"", timeout=10) for _ in range({AT_ONCE})]:
@@ -115,6 +121,29 @@ async def test_a_grpc_client_divides_its_calls_as_the_mixture_says() -> None:
         assert xds.heard.nacks() == []
 
 
+async def test_a_call_that_runs_is_not_cut_off_by_a_drain() -> None:
+    near, far = GrpcBackend("near"), GrpcBackend("far")
+
+    def now(*orders: ActiveOrder, before: World | None = None) -> World:
+        ports = {9080: Protocol.GRPC}
+        facts = [
+            cluster("paris", service("ratings", hosts([near]), ports=ports)),
+            cluster("dublin", service("ratings", hosts([far], "dublin"), ports=ports)),
+        ]
+        return world(*facts, mesh=Mesh(orders=orders), previous=before)
+
+    async with serving(near, far), serving_xds(now()) as xds, calling(xds.port) as caller:
+        near.hangs, before = True, near.calls
+        assert caller.stdin is not None
+        caller.stdin.write(b"hold\n")
+        await until(lambda: near.calls > before)
+        for drain in ("drain cluster/paris", "drain cluster/paris 100 emptied"):
+            await applied(xds, now(order(drain), before=xds.world))
+            assert await shares(caller) == {"far": 1.0}
+        near.go_on.set()
+        assert await made(caller, "held") == {"near": 1}
+
+
 @asynccontextmanager
 async def calling(port: int) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
@@ -131,8 +160,8 @@ async def calling(port: int) -> AsyncIterator[asyncio.subprocess.Process]:
         await process.wait()
 
 
-async def made(process: asyncio.subprocess.Process, calls: int) -> Counter[str]:
-    """Who served so many calls."""
+async def made(process: asyncio.subprocess.Process, calls: int | str) -> Counter[str]:
+    """Who served so many calls, or the one that was held."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(f"{calls}\n".encode())

@@ -9,6 +9,7 @@ When everything looks sick the fault is somewhere else: nothing is moved.
 from __future__ import annotations
 
 MAX_DRAINED_PERCENT = 50.0  # without a policy
+EVERYTHING_SICK = "everything looks sick: no other place is well, so nothing moves"
 
 
 def allowed(total: int, percent: float) -> int:
@@ -23,7 +24,7 @@ def refuses_site(total: int, drained: int, others_well: int, percent: float) -> 
     used, as the clients concerned see them.
     """
     if others_well < 1:
-        return "everything looks sick: no other place is well, so nothing moves"
+        return EVERYTHING_SICK
     if percent <= 0:
         return "the budget allows nothing"
     limit = max(1, allowed(total, percent))

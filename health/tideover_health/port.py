@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tideover_core.budget import refuses_endpoints, refuses_site
+from tideover_core.budget import EVERYTHING_SICK, refuses_endpoints
 from tideover_core.model import Locality
 from tideover_core.policy import ActiveCheck
 from tideover_core.steering import PortSteering, Site
@@ -14,6 +14,7 @@ from tideover_core.steering import PortSteering, Site
 from .checkups import Checkups
 from .ledger import Cell, Evidence
 from .places import Places
+from .refusal import UNMOVED, Circumstances
 from .rules import SILENCE, Finding, Look, Opinion, examine
 from .standing import Standing, memory_s, outcome_of
 from .verdict import Kind, State, Subject
@@ -24,7 +25,6 @@ NEW_AFTER_S = 60.0  # a place that was not there, or had nothing ready, for so l
 DOUBT_PERCENT = 2.0  # of errors: from here on it is asked which endpoints they come from
 DOUBT_WINDOWS = 2.0
 _EVER = float("-inf")
-_UNMOVED = Standing(Subject(Kind.SITE, Site("", Locality())), 0.0)
 
 
 class Pass(NamedTuple):
@@ -171,7 +171,7 @@ class Port:
     def _site(self, site: Site, too_many: Finding | None, look: Pass) -> None:
         """A site: for everyone, or only for the clients of some places (gray failure)."""
         subject = Subject(Kind.SITE, site)
-        standing = self.standings.get(subject, _UNMOVED)
+        standing = self.standings.get(subject, UNMOVED)
         cells = list(self.evidence.of(site))
         if standing.moved:
             self._on_its_way(standing, cells, too_many, look)
@@ -246,7 +246,7 @@ class Port:
             site = self.places.located(key)
             if site is None:
                 continue
-            of_site = self.standings.get(Subject(Kind.SITE, site), _UNMOVED)
+            of_site = self.standings.get(Subject(Kind.SITE, site), UNMOVED)
             if of_site.moved and not of_site.ramp.percent:
                 continue
             subject = Subject(Kind.ENDPOINT, site, None, key)
@@ -255,13 +255,13 @@ class Port:
                 for cell in self.evidence.of_end.get(key, ())
                 if self._pair(cell.reporter.source, site).state is State.HEALTHY
             ]
-            standing = self.standings.get(subject, _UNMOVED)
+            standing = self.standings.get(subject, UNMOVED)
             if standing.moved:
                 self._on_its_way(standing, cells, None, look)
             else:
                 since_s = max(standing.ramp.since_s, of_site.ramp.since_s)
                 self._settle(subject, examine(self.looked_at(subject, cells, look, since_s)), look)
-            standing = self.standings.get(subject, _UNMOVED)
+            standing = self.standings.get(subject, UNMOVED)
             if standing.moved or standing.confirmed(self.places.health.window_s, look.now_s):
                 bad.setdefault(site, []).append(standing)
         too_many: dict[Site, Finding] = {}
@@ -285,7 +285,7 @@ class Port:
         too_many[site] = Finding(Opinion.BAD, "endpoints", why, worst.votes)
 
     def _pair(self, source: Locality, site: Site) -> Standing:
-        return self.standings.get(Subject(Kind.PAIR, site, source), _UNMOVED)
+        return self.standings.get(Subject(Kind.PAIR, site, source), UNMOVED)
 
     def _doubt(self, seen: Look, look: Pass) -> None:
         found = seen.all
@@ -331,10 +331,11 @@ class Port:
             one for one in self.standings.values() if not one.moved and one.confirmed(window_s, look.now_s)
         ]
         usable = self.places.usable() if confirmed else set()
+        circumstances = Circumstances(self.places, self.standings, look.findings, usable)
         for standing in sorted(confirmed, key=lambda one: (-one.finding.votes.low, str(one.subject))):
-            why = self._refusal(standing, usable, look)
+            why = circumstances.refusal(standing)
             standing.blocked = standing.blocked or why
-            if standing.subject.kind is not Kind.ENDPOINT and why.startswith("everything"):
+            if standing.subject.kind is not Kind.ENDPOINT and why == EVERYTHING_SICK:
                 alarm = why
             if not standing.blocked and look.may_change:
                 standing.empty(self.places.failback, look.now_s)
@@ -343,41 +344,6 @@ class Port:
         if alarm and not self.alarm:
             self.alarm_since_s = look.now_s
         self.alarm = alarm
-
-    def _refusal(self, standing: Standing, usable: set[Site], look: Pass) -> str:
-        subject = standing.subject
-        if frozen := self.places.freezer(subject):
-            return frozen
-        if subject.site not in usable:
-            return "no traffic is meant to go there"
-        if subject.kind is Kind.ENDPOINT:
-            whole = self.standings.get(Subject(Kind.SITE, subject.site), _UNMOVED)
-            if whole.moved or whole.bad_since_s is not None:
-                return "its whole place is judged"
-            return ""  # their number is looked at in `_endpoints`
-        # a site is emptied for everyone: also for those to whom paths to others are broken
-        broken = {one.source for one, found in self.standings.items() if one.source and found.moved}
-        for source in (subject.source,) if subject.source is not None else (None, *sorted(broken)):
-            emptied = {site for site in usable - {subject.site} if self._is_moved(site, source)}
-            well = [site for site in usable - emptied - {subject.site} if self._looks_well(site, look)]
-            why = refuses_site(len(usable), len(emptied), len(well), self.places.max_drained_percent)
-            if why:
-                return why
-        return ""
-
-    def _is_moved(self, site: Site, source: Locality | None) -> bool:
-        """Whether a site gets less than its share, from clients of that place or from anyone."""
-        if self.standings.get(Subject(Kind.SITE, site), _UNMOVED).moved:
-            return True
-        return source is not None and self._pair(source, site).moved
-
-    def _looks_well(self, site: Site, look: Pass) -> bool:
-        """Whether a site may take what another loses. Few who say it is bad do not count, in either way."""
-        finding, health = look.findings.get(site, SILENCE), self.places.health
-        if finding.opinion is Opinion.UNCLEAR:
-            half = health.unhealthy_above_error_percent / 2
-            return finding.votes.high <= max(half, health.healthy_below_error_percent)
-        return finding.opinion is not Opinion.BAD
 
     def _steered(self, now_s: float) -> bool:
         """Bring the steering up to date; whether it is another."""

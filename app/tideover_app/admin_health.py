@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tideover_core.model import Locality, ServiceKey, Vantage
+from tideover_core.steering import Site
 from tideover_health.backends import in_words
-from tideover_health.verdict import Alarm, Kind, Verdict
+from tideover_health.verdict import Alarm, Kind, State, Verdict
 from tideover_proto.admin.v1 import admin_pb2 as pb
 
 from .health_view import HealthView, Looking, about, full, of_service, since
@@ -116,9 +117,14 @@ def remarks(view: HealthView, key: ServiceKey, port: int, vantage: Vantage) -> l
         if one.subject.kind is not Kind.PAIR or one.subject.source == here
     ]
     alarms = [one for one in view.alarms if (one.service, one.port) == (key, port)]
+    places = {one.subject.site for one in concerning if one.subject.kind is Kind.SITE}
+    told = [one for one in concerning if not _with_its_place(one, places)]
+    many = len(concerning) - len(told)
+    rest = [f"{many} endpoints of these places look bad too; `status -o json` lists them"] if many else []
     plans = [full(target, plan) for target, plan in view.plans.items() if target[:2] == (key, port)]
     return [
-        *(about(one, view.at_s) for one in concerning),
+        *(about(one, view.at_s) for one in told),
+        *rest,
         *filter(None, plans),
         *_said_by_backends(view, key, port),
         *(f"port {one.port}{since(one.since_s, view.at_s)}: {one.message}" for one in alarms),
@@ -131,6 +137,11 @@ def _said_by_backends(view: HealthView, key: ServiceKey, port: int) -> Iterable[
         if (service, number) == (key, port):
             said = in_words(view.backends[service, number, site])
             yield f"port {port} at {site.locality} in {site.cluster}: backends say {said}"
+
+
+def _with_its_place(one: Verdict, places: Container[Site]) -> bool:
+    """Whether it is an endpoint that looks bad as all of its place does."""
+    return one.subject.kind is Kind.ENDPOINT and one.state is State.SUSPECT and one.subject.site in places
 
 
 def _verdict(one: Verdict, now_s: float) -> pb.Verdict:

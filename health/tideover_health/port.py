@@ -282,7 +282,7 @@ class Port:
             if examine(seen).opinion is Opinion.WELL:
                 return
         worst = max(bad, key=lambda one: one.finding.votes.calls).finding
-        too_many[site] = Finding(Opinion.BAD, "endpoints", why, worst.votes)
+        too_many[site] = Finding(Opinion.BAD, "endpoints", f"{why}; {worst.cause}", worst.votes)
 
     def _pair(self, source: Locality, site: Site) -> Standing:
         return self.standings.get(Subject(Kind.PAIR, site, source), UNMOVED)

@@ -214,6 +214,27 @@ async def test_status_explain_and_clients_say_the_same() -> None:
     assert f"bookinfo/ratings {full}" in shown
 
 
+async def test_endpoints_that_look_bad_as_all_of_their_place_does_are_a_number() -> None:
+    ends = [
+        verdict(S, 100, subject=Subject(Judged.ENDPOINT, PARIS, endpoint=("default", f"10.0.0.{n}", 9080)))
+        for n in range(3)
+    ]
+    alone = verdict(D, subject=Subject(Judged.ENDPOINT, PARIS, endpoint=("default", "10.0.0.9", 9080)))
+    view = replace(VIEW, verdicts=(verdict(), alone, *ends), alarms=(), plans={})
+    status, explanation, _ = await asked(FakeReplica(judged=view))
+    assert [remark.partition(":")[0] for remark in explanation.remarks] == [
+        "port 9080 at eu-west/eu-west-a/ in paris",
+        "port 9080, endpoint 10.0.0.9",
+        "3 endpoints of these places look bad too; `status -o json` lists them",
+    ]
+    console = Console(file=io.StringIO(), width=400)
+    console.print(tables.status(document(status), SNAPSHOT_AT_S))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert (shown.count("endpoint 10.0.0."), len(status.verdicts)) == (1, 5)
+    assert "and 3 endpoints that look bad as all of their place does" in shown
+
+
 async def test_a_verdict_on_a_path_is_no_remark_for_others() -> None:
     elsewhere = Subject(Judged.PAIR, PARIS, Locality("eu-north", "eu-north-a"))
     here = Subject(Judged.PAIR, PARIS, Locality("eu-west", "eu-west-a"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from operator import itemgetter
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -36,7 +37,7 @@ def health(answer: Document, now_s: float, *, fold: bool = False) -> list[Render
         )
         for one in about.get("alarms", [])[:MOST_LINES]
     ]
-    judged = answer.get("verdicts", [])
+    judged, with_places = _told(answer.get("verdicts", []))
     if judged:
         parts.append(Text("\njudged", style="yellow"))
         parts.append(
@@ -56,11 +57,26 @@ def health(answer: Document, now_s: float, *, fold: bool = False) -> list[Render
         )
         if len(judged) > MOST_LINES:
             parts.append(Text(f"and {len(judged) - MOST_LINES} more; -o json lists them", style="dim"))
+        if with_places:
+            said = f"and {with_places} endpoints that look bad as all of their place does; -o json lists them"
+            parts.append(Text(said, style="dim"))
     for one in about.get("capacity", [])[:MOST_LINES]:
         parts.append(Text(f"{one['service']} {one['text']}", style="yellow"))
     parts.append(Text(_seen(about), style="dim"))
     parts += [Text(line, style="dim") for line in (*_checked(about), *_refused(about))]
     return parts
+
+
+def _told(verdicts: list[Document]) -> tuple[list[Document], int]:
+    """Those that have a line each, and how many endpoints only look bad as all of their place does."""
+    name = itemgetter("service", "port", "cluster", "locality")
+    places = {name(one) for one in verdicts if one["kind"] == "site"}
+    told = [
+        one
+        for one in verdicts
+        if one["kind"] != "endpoint" or one["state"] != "suspect" or name(one) not in places
+    ]
+    return told, len(verdicts) - len(told)
 
 
 def _seen(about: Document) -> str:

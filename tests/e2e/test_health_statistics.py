@@ -59,7 +59,7 @@ async def test_what_envoys_ejected_slow_answers_full_backends_and_their_checks_a
         others = [*details.backends.values(), *reviews.backends.values(), *uncalled.backends.values()]
         async with (
             serving(*others),
-            fleet(world, tideover, mtls, 3, more=["--metrics-every", "250ms", "--hds"]) as callers,
+            fleet(world, tideover, mtls, 2, more=["--metrics-every", "250ms", "--hds"]) as callers,
             AsyncExitStack() as stack,
         ):
             slow, full = [
@@ -93,7 +93,7 @@ async def test_what_envoys_ejected_slow_answers_full_backends_and_their_checks_a
                     lambda: tideover.log()[-3000:],
                 )
             told = await callers.asked("explain", "bookinfo/reviews", *FROM_PARIS)
-            assert "backends say application_utilization 1.6, named_metrics.q 7 (3 callers)" in str(
+            assert "backends say application_utilization 1.6, named_metrics.q 7 (2 callers)" in str(
                 told["remarks"]
             )
             assert "callers wait up to" in await emptied(details)

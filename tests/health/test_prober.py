@@ -408,15 +408,15 @@ async def test_ten_thousand_endpoints_are_asked_in_turn_within_the_rate() -> Non
     async with raw(answer) as port:
         check = replace(QUICK, kind=CheckKind.TCP, interval_s=1.0)
         many = [target(f"n{n}", port, check=check) for n in range(10_000)]
-        options = replace(OPTIONS, checks_per_second=200, at_once=20)
+        options = replace(OPTIONS, checks_per_second=400, at_once=20)
         async with probing(*many, options=options) as probe:
             await until(lambda: asked > 0)
             began_s, before = time.monotonic(), asked
             await until(lambda: asked >= before + 150)
             # the rate holds in each tenth of a second: no more than the first one comes early
-            assert (asked - before) / (time.monotonic() - began_s) < 200 * 1.25
+            assert (asked - before) / (time.monotonic() - began_s) < 400 * 1.25
             status = probe.prober.status
-            assert (status.targets, round(status.wanted_per_s), round(status.stretch)) == (10_000, 10_000, 50)
+            assert (status.targets, round(status.wanted_per_s), round(status.stretch)) == (10_000, 10_000, 25)
             assert most_open <= 20 + 5, "connections that end are seen a little later"
             # each in its turn: nobody twice before the others had theirs
             assert len({one.name for one in probe.told}) == len(probe.told)

@@ -55,15 +55,13 @@ def emptying(bereft: Sequence[Bereft]) -> str:
 
 def slowest(world: World, order: TrafficOrder) -> Failback:
     """The fail-back that takes longest, of all services that an order is about."""
-    found = Failback()
-    for key, service in world.services.items():
-        if order.target.service in (None, key):
-            for port in service.ports:
-                vantage = Vantage(namespace=key.namespace)
-                said = resolve(world, Target(key, port.number), vantage).settings.failback
-                if said is not None and (found == Failback() or _length_s(said) > _length_s(found)):
-                    found = said
-    return found
+    said = (
+        resolve(world, Target(key, port.number), Vantage(namespace=key.namespace)).settings.failback
+        for key, service in world.services.items()
+        if order.target.service in (None, key)
+        for port in service.ports
+    )
+    return max((one or Failback() for one in said), key=_length_s, default=Failback())
 
 
 def _length_s(failback: Failback) -> float:

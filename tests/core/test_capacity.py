@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from core.test_merge import RATINGS, cluster, service
-from tideover_core.capacity import NO_PLAN, Plan, Shares, carries, demands, planned
+from tideover_core.capacity import NO_PLAN, Plan, Shares, carries, client_at, demands, planned
 from tideover_core.model import Endpoint, Locality
 from tideover_core.names import Target
 from tideover_core.orders import Action, ActiveOrder, TrafficOrder
@@ -150,3 +151,19 @@ def test_what_endpoints_carry_is_known_only_when_it_is_of_all() -> None:
     assert carries([*two, *one], Capacity(10.0)) == 24
     assert carries([*two, *one], Capacity(), 3.0) == 17
     assert carries(ends(PB, 1, weight=4), Capacity(10.0)) == 40
+
+
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        (Locality("eu-north", ""), "dublin"),  # its own
+        (Locality("eu-north", "zz"), "dublin"),  # of its region
+        (Locality("mars", "a"), ""),
+        (Locality("eu-west", "worker"), "dublin"),  # where a node of it stands
+    ],
+)
+def test_a_client_at_a_place_is_of_a_cluster_that_is_there(place: Locality, found: str) -> None:
+    now = world()
+    dublin = replace(now.clusters["dublin"], nodes={"n1": Locality("eu-west", "worker")})
+    now = merge([dublin, now.clusters["paris"]], Mesh())
+    assert client_at(now, place).cluster == found

@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from core.order_worlds import CART, NOW_S, ORDER, PAY
+from core.order_worlds import CART, NOW_S, ORDER, PAY, drain, two_clusters
 from tideover_core import order_book as books
 from tideover_core import order_course as courses
+from tideover_core import order_rules as rules
+from tideover_core.model import ServiceKey
 from tideover_core.order_book import Book, Objects
 from tideover_core.order_course import Pace, Stage
 from tideover_core.orders import Action, TrafficOrder
-from tideover_core.policy import Failback
+from tideover_core.policy import Failback, FailoverPolicy, Settings
 from tideover_core.ramp import Outcome
+from tideover_core.world import Mesh, merge
 
 FAST = Pace(Failback(steps=(5.0, 25.0, 50.0, 100.0), step_every_s=10.0))
 
@@ -94,3 +97,19 @@ def test_what_the_hub_has_already_is_not_copied_to_it() -> None:
         True, "Accepted", "", True, "Draining", "100 of 100 %"
     )
     assert books.standing(Book(), name) is None
+
+
+@pytest.mark.parametrize("cautious", [CART, PAY])
+def test_traffic_returns_as_the_most_careful_policy_of_all_services_says(cautious: ServiceKey) -> None:
+    world, careful = two_clusters(), Failback(30, (1, 2, 3, 100), 60, 5)
+    hasty = Failback(30, (50, 100), 1, 5)
+    policies = tuple(
+        FailoverPolicy("shop", key.name, (key,), Settings(failback=careful if key == cautious else hasty))
+        for key in (CART, PAY)
+    )
+    world = merge(world.clusters.values(), Mesh(failover_policies=policies))
+    assert rules.slowest(world, ORDER) == careful
+    assert rules.slowest(world, drain(service=PAY)) == (careful if cautious == PAY else hasty)
+    assert rules.slowest(two_clusters(), ORDER) == Failback()
+    hurried = merge(world.clusters.values(), Mesh(failover_policies=policies[1:]))
+    assert rules.slowest(hurried, ORDER) == (careful if cautious == PAY else Failback())  # of the other: ours

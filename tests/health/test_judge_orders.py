@@ -25,8 +25,6 @@ from tideover_core.target import Aim
 from tideover_health.judge import Judge
 from tideover_health.signals import Report, Row, Voter
 
-VOTER = Voter("spiffe://a", locality=PARIS)
-
 
 def broken(now_s: float, at: Locality, name: str, number: int) -> float:
     return float(name == "paris" and now_s >= 1020)

@@ -112,3 +112,20 @@ def test_answers_that_are_slow_between_two_zones_only_move_that_pair() -> None:
         fleet.run(1)
     assert fleet.percent("paris") == 100
     assert (fleet.percent("paris", PARIS), fleet.percent("paris", far)) == (0, 100)
+
+
+@pytest.mark.parametrize("others_call", [False, True])
+def test_who_sends_no_statistics_is_no_longer_counted_once_silent_for_a_window(others_call: bool) -> None:
+    fleet = Fleet(callers(6, silent=True, per_second=0), counts=ENDS)
+    who = [one.voter for one in fleet.callers]
+    for second in range(16):
+        for number, voter in enumerate(who):
+            tells, calls = number < 3, number >= 3 and others_call
+            paris = (
+                [Row(NAME, PARIS, 5, 0) if calls else Row(NAME, PARIS, 0, 2)] if calls or not second else []
+            )
+            report(fleet, voter, *paris, Row(NAME, DUBLIN, 2, 0))
+            if tells:
+                fleet.judge.take(Members(voter, NAME, 4, 2, 2), fleet.now_s)
+        fleet.run(1)
+    assert (fleet.percent("paris") == 0) is not others_call

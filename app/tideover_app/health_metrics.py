@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tideover_core.capacity import client_at
 from tideover_core.model import Locality, ServiceKey, Vantage
 from tideover_core.names import Target
 from tideover_core.plan import plan
@@ -176,9 +178,10 @@ class HealthMetrics(Collector):
         """By Envoy's arithmetic, weighted by the calls that each place makes."""
         callers = _callers(view)
         planned: dict[tuple[ServiceKey, int, Locality], _Planned] = {}
+        client = cache(partial(client_at, world))  # of a cluster there: networks and scopes count
         for key, port in _chosen(world, view, callers):
             sources = callers.get((key, port)) or _own_places(world.services[key], port)
-            shares = self._shares(world, (key, port), sources, planned)
+            shares = self._shares(world, (key, port), sources, planned, client)
             for (locality, priority), percent in sorted(shares.items()):
                 yield (str(key), str(port), locality, str(priority)), round(percent, 2)
         self._planned = planned
@@ -189,6 +192,7 @@ class HealthMetrics(Collector):
         what: tuple[ServiceKey, int],
         sources: Mapping[Locality, float],
         planned: dict[tuple[ServiceKey, int, Locality], _Planned],
+        client: Callable[[Locality], Vantage],
     ) -> Share:
         key, port = what
         service = world.services[key]
@@ -200,15 +204,15 @@ class HealthMetrics(Collector):
             known = self._planned.get((key, port, source))
             same = known is not None and known.service is service
             if known is None or not same or any(a is not b for a, b in zip(known.rules, rules, strict=True)):
-                known = _Planned(service, rules, _planned(world, Target(key, port), source))
+                known = _Planned(service, rules, _planned(world, Target(key, port), client(source)))
             planned[key, port, source] = known
             for where, percent in known.shares.items():
                 shares[where] += percent * weight / total  # type: ignore[assignment]  # a Counter of floats
         return shares
 
 
-def _planned(world: World, target: Target, source: Locality) -> Share:
-    assignment = plan(world, target, Vantage(source))
+def _planned(world: World, target: Target, client: Vantage) -> Share:
+    assignment = plan(world, target, client)
     shares: dict[tuple[str, int], float] = {}
     for number, priority in enumerate(assignment.priorities if assignment is not None else ()):
         total = sum(place.weight for place in priority.localities) or 1

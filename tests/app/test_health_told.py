@@ -21,11 +21,13 @@ from tideover_app.ordering import Shown
 from tideover_app.replica import Kind
 from tideover_core.capacity import Load, Plan
 from tideover_core.failover_news import Topic
+from tideover_core.latest import Latest
 from tideover_core.model import Locality, ServiceKey
 from tideover_core.names import Target
 from tideover_core.orders import Action, TrafficOrder
 from tideover_core.steering import Admission, PortSteering, Site
 from tideover_core.target import Aim
+from tideover_core.world import merge
 from tideover_health.active.prober_run import ProberStatus
 from tideover_health.hds_server import HdsStatus
 from tideover_health.metrics_server import MetricsStatus
@@ -272,3 +274,37 @@ def test_metrics_say_shares_states_and_silence() -> None:
     assert away in generate_latest(metrics).decode()
     metrics.look()()
     assert away not in generate_latest(metrics).decode()
+
+
+def test_shares_of_traffic_are_those_of_clients_in_the_clusters_of_each_place() -> None:
+    """Networks that do not reach each other: from each place its own cluster is all there is."""
+    world = two_clusters((True, True))
+    apart = merge(
+        [
+            replace(
+                facts,
+                network=name,
+                services={
+                    key: replace(
+                        one,
+                        endpoints={
+                            port: tuple(replace(end, network=name) for end in ends)
+                            for port, ends in one.endpoints.items()
+                        },
+                    )
+                    for key, one in facts.services.items()
+                },
+            )
+            for name, facts in world.clusters.items()
+        ]
+    )
+    north = Locality("eu-north", "eu-north-a")
+    loads = {(RATINGS, 9080, PARIS.locality, PARIS): 3.0, (RATINGS, 9080, north, Site("dublin", north)): 1.0}
+    replica = FakeReplica(world=Latest(apart), judged=HealthView(enabled=True, loads=loads))
+    text = generate_latest(HealthMetrics(replica)).decode()
+    found = {line for line in text.splitlines() if line.startswith("tideover_traffic_percent{")}
+    port = 'port="9080",priority="0",service="bookinfo/ratings"}'
+    assert found == {
+        f'tideover_traffic_percent{{locality="eu-west/eu-west-a/",{port} 75.0',
+        f'tideover_traffic_percent{{locality="eu-north/eu-north-a/",{port} 25.0',
+    }

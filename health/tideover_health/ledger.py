@@ -162,8 +162,6 @@ class Reporter:
         """What a report that comes now is about. One on pace: the time until now. One out of pace continues
         where the last one ended: the server or the network stood still, and old reports come in a burst."""
         gap_s = now_s - self.heard_s
-        if gap_s < 0.5 * interval_s == 0.5 * self.interval_s:
-            self.shared_until_s = max(self.shared_until_s, now_s + 10 * interval_s)
         on_pace = not self.interval_s or 0.5 * interval_s <= gap_s <= 1.5 * interval_s
         end_s = now_s if on_pace else min(now_s, self.end_s + interval_s)
         self.heard_s, self.interval_s, self.end_s = now_s, interval_s, end_s
@@ -213,6 +211,8 @@ class Ledger:
                     continue
             calls = succeeded + failed
             home = cell.home
+            if now_s - cell.at_s < 0.5 * min(interval_s, cell.interval_s):
+                reporter.shared_until_s = max(reporter.shared_until_s, now_s + 10 * interval_s)
             cell.running = running
             cell.at_s = now_s
             cell.interval_s = interval_s

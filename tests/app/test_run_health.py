@@ -214,3 +214,19 @@ async def test_what_is_above_capacity_is_shared_out_and_a_shortfall_is_an_alarm(
     monkeypatch.setattr(run_health, "SHORT_FOR_S", 0.0)
     kept.keeper.decide()
     assert "CapacityEnough" in kept.events()[-1]
+
+
+async def test_a_verdict_and_who_takes_its_traffic_are_one_decision(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_health, "ALLOT_EVERY_S", 1000.0)
+    kept.replica.world.set(world())
+    monkeypatch.setattr(kept.judge, "loads", lambda now_s: {(RATINGS, 9080, A, PA): 30.0})
+    kept.keeper.decide()
+    admission = Admission(0, "503")
+    judged = {RATINGS: {9080: PortSteering(sites={PA: admission})}}
+    monkeypatch.setattr(kept.judge, "judge", lambda world, now_s: judged)
+    kept.keeper.decide()
+    found = kept.keeper.steering[RATINGS][9080]
+    assert found.sites == {PA: admission}
+    assert percents(found.shares) == {"a": {"b": 67, "n": 33}}

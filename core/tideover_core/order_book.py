@@ -195,9 +195,6 @@ def name_of(order: TrafficOrder) -> Name:
 def _followed(entry: Entry, order: TrafficOrder) -> Entry:
     """What the object says now counts; who asked for it first, and when, stays."""
     order = replace(order, author=entry.order.author, created=entry.order.created)
-    if entry.here and entry.order.expires_at_s is not None and order.expires_at_s is not None:
-        same = abs(order.expires_at_s - entry.order.expires_at_s) < 1  # the object has whole seconds
-        order = replace(order, expires_at_s=entry.order.expires_at_s) if same else order
     if entry.seen and order == entry.order:
         return entry
     return replace(entry, order=order, course=courses.edited(order, entry.course, entry.order), seen=True)

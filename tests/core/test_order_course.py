@@ -113,3 +113,12 @@ def test_traffic_returns_as_the_most_careful_policy_of_all_services_says(cautiou
     assert rules.slowest(two_clusters(), ORDER) == Failback()
     hurried = merge(world.clusters.values(), Mesh(failover_policies=policies[1:]))
     assert rules.slowest(hurried, ORDER) == (careful if cautious == PAY else Failback())  # of the other: ours
+
+
+def test_an_order_is_named_by_its_name_with_or_without_its_namespace() -> None:
+    book = books.placed(books.placed(Book(), ORDER, NOW_S), replace(ORDER, namespace="shop"), NOW_S)
+    book = books.placed(book, replace(ORDER, name="other"), NOW_S)
+    assert list(books.named(book, "kernel")) == [("tideover-system", "kernel"), ("shop", "kernel")]
+    assert list(books.named(book, "shop/kernel")) == [("shop", "kernel")]
+    assert list(books.named(book, "shop/other")) == []
+    assert list(books.named(book, "kern")) == []

@@ -80,6 +80,23 @@ def test_an_endpoint_by_its_own_checks_but_who_sees_others_there_well_is_not_bli
     assert says(found, of=end("paris", 0).key) == Says(1, 0, 1, blind=False, detail="-")
 
 
+@pytest.mark.parametrize(
+    ("failing", "passing", "fails", "passes"),
+    [
+        (0, 0, False, False),
+        (1, 0, True, False),
+        (2, 1, True, False),
+        (1, 1, False, True),
+        (1, 2, False, True),
+    ],
+)
+def test_most_endpoints_of_a_place_decide(failing: int, passing: int, fails: bool, passes: bool) -> None:
+    found = Checkups()
+    for number in range(failing + passing):
+        told(found, "a", "--" if number < failing else "+++", number)
+    assert (says(found).fails, says(found).passes) == (fails, passes)
+
+
 def test_so_many_checkers_of_one_endpoint_and_no_more() -> None:
     found = Checkups()
     for number in range(MAX_CHECKERS + 10):

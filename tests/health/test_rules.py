@@ -96,6 +96,7 @@ def test_of_who_reports_rarely_the_last_report_counts() -> None:
         (4, 6, 500, True),
         (1, 1, 500, False),
         (2, 2, 500, True),
+        (2, 3, 500, False),  # minReporters of them must be slow, where there are as many
         (4, 6, 1, False),  # only the slowest hundredth: one endpoint of many
     ],
 )
@@ -123,6 +124,7 @@ def test_what_is_slow_does_not_become_usual() -> None:
     [
         (look((10, 10), (10, 10), (10, 10)), 0, Outcome.BAD),
         (look((3, 3), (3, 3)), 0, Outcome.BAD),  # too few calls for a verdict, not for a step
+        (look((2, 2), (1, 1), (1, 1)), 0, Outcome.POOR),  # four failures are not broken yet
         (look((3, 1), (3, 1), (3, 1)), 0, Outcome.POOR),
         (look((10, 1), (10, 1), (10, 1)), 0, Outcome.POOR),
         (look((10, 1), (10, 1)), 0, Outcome.UNCLEAR),  # two failures are no relapse

@@ -298,6 +298,7 @@ class Judge:
                 self._of[id(port.evidence)] = port
             assert service is not None
             port.places.update(service, world)
+            port.places.hear(world.orders)
             for standing in self._to_restore.pop((str(key), number), ()):
                 port.standings[standing.subject] = standing
             port.updated(world.complete, now_s)

@@ -66,7 +66,7 @@ class Port:
             if settled and away_s >= NEW_AFTER_S and self._present & ready:
                 subject = Subject(Kind.SITE, site)
                 standing = self.standings.setdefault(subject, Standing(subject, now_s))
-                if not standing.moved:
+                if not standing.moved and not self.places.freezer(subject):
                     standing.begin(self.places.failback, "a new place, or one that was away for long", now_s)
         away = (self._present | {one.site for one in self.standings}) - ready
         self._left_s |= dict.fromkeys(away - self._left_s.keys(), now_s)

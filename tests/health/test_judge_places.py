@@ -8,6 +8,8 @@ import pytest
 
 from health.fleet import PARIS, PLACES, PORT, SERVICE, Fleet, callers, end, facts, site, world
 from tideover_core.model import Locality
+from tideover_core.orders import Action, ActiveOrder, TrafficOrder
+from tideover_core.target import Aim
 from tideover_core.world import Mesh, World, merge
 from tideover_health.judge import Judge
 
@@ -37,6 +39,14 @@ def test_a_new_place_gets_its_first_traffic_in_steps() -> None:
     assert 0 < fleet.share(PARIS, "paris") < 0.15
     fleet.run(60)
     assert fleet.percent("paris") == 100
+
+
+def test_but_a_frozen_one_gets_all_at_once_as_facts_say() -> None:
+    """Else it would stay at its first step for as long as the freeze lasts."""
+    frozen = ActiveOrder(TrafficOrder("t", "stop", Action.FREEZE, Aim(cluster="paris")), 100.0)
+    fleet = Fleet(callers(6), {"dublin": 10}).run(70)
+    fleet.become({"paris": 10, "dublin": 10}, orders=(frozen,))
+    assert fleet.run(5).changes == []
 
 
 def test_what_is_found_when_we_start_does_not() -> None:

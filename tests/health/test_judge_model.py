@@ -6,11 +6,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from health.fleet import DUBLIN, PARIS, PLACES, Fleet, callers, site
+from health.fleet import DUBLIN, NAME, PARIS, PLACES, Fleet, callers, site
 from tideover_core.budget import allowed
 from tideover_core.model import Locality
 from tideover_core.policy import ActiveCheck, Failback, FleetHealth, Settings
 from tideover_core.steering import Site
+from tideover_health.signals import Members
 
 CLUSTERS = ("paris", "dublin", "virginia")
 ENDS = 4
@@ -87,6 +88,25 @@ class Judging(RuleBasedStateMachine):
         for caller in self.fleet.callers:
             caller.silent = silent
         self.fleet.probes = probes
+
+    @rule(
+        count=st.integers(1, 6),
+        ejected=st.sampled_from((0, ENDS, 3 * ENDS, 10**9)),
+        where=st.sampled_from(CLUSTERS),
+        slow_ms=st.sampled_from((20.0, 5000.0, float("nan"))),
+        times=st.sampled_from((1, 12)),
+    )
+    def statistics(self, count: int, ejected: int, where: str, slow_ms: float, times: int) -> None:
+        """So many callers send statistics of theirs, true or not."""
+        for _ in range(times):
+            for caller in self.fleet.callers[:count]:
+                latency = tuple(
+                    (Locality(zone=place.zone), slow_ms if name == where else 20.0)
+                    for name, place in PLACES.items()
+                )
+                told = Members(caller.voter, NAME, 3 * ENDS, max(0, 3 * ENDS - ejected), ejected, latency)
+                self.fleet.judge.take(told, self.fleet.now_s)
+            self.run(0.5)
 
     @rule(count=st.integers(0, ENDS), where=st.sampled_from(CLUSTERS))
     def scale(self, count: int, where: str) -> None:

@@ -54,7 +54,7 @@ class Seen:
             tuple(replica.clients()),
             replica.readiness(),
             replica.health(),
-            tuple(replica.orders.listed()) if replica.orders is not None else (),
+            tuple(replica.orders.known()) if replica.orders is not None else (),
         )
 
 

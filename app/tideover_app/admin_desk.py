@@ -23,6 +23,10 @@ class OrderDesk(Protocol):
         """End it. UnknownError; RefusedError when it has ended already."""
         ...
 
+    def known(self) -> Sequence[Shown]:
+        """The same, without what they overlap and what is open: at once, however large the world."""
+        ...
+
     def listed(self) -> Sequence[Shown]:
         """All of them, the strictest first."""
         ...

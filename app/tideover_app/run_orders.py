@@ -181,6 +181,13 @@ class OrderKeeper:
         """See `OrderDesk`."""
         overlaps = self._overlaps(self.in_force(), self._replica.world.value)
         shown = [self._shown(one, overlaps.get(name, ())) for name, one in self.book.entries.items()]
+        return self._sorted(shown)
+
+    def known(self) -> Sequence[Shown]:
+        """See `OrderDesk`."""
+        return self._sorted([self._shown(one, looked=False) for one in self.book.entries.values()])
+
+    def _sorted(self, shown: list[Shown]) -> list[Shown]:
         shown.sort(key=lambda one: books.strictness(ActiveOrder(one.order, one.percent)))
         refused = [
             Shown(order, "Refused", 0.0, self._now_s(), "hub", why)
@@ -341,7 +348,8 @@ class OrderKeeper:
     def _orders(self) -> set[TrafficOrder]:
         return {one.order for one in self.book.entries.values()}
 
-    def _shown(self, entry: Entry, overlaps: tuple[str, ...] = ()) -> Shown:
+    def _shown(self, entry: Entry, overlaps: tuple[str, ...] = (), *, looked: bool = True) -> Shown:
+        """It as it is now; `looked`: with what is open to it, for which all endpoints are looked at."""
         order, course = entry.order, entry.course
         kept = "state and hub" if entry.here and (entry.copied or entry.seen) else "state"
         if entry.here and entry.to_copy and self._config.hub is not None:
@@ -355,7 +363,7 @@ class OrderKeeper:
             "; ".join(filter(None, (course.why, courses.held_back(course)))),
             courses.next_s(order, course, self._pace(order)),
             overlaps,
-            self.streams.of(order, self._replica.world.value, self._now_s()),
+            self.streams.of(order, self._replica.world.value, self._now_s()) if looked else (),
         )
 
 

@@ -6,13 +6,14 @@ that clients of each source place are sent, and what nobody has room for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 
 from .assignment import Health, Placed
 from .filling import NOTHING, Flow, Source, Tier, filled, unlimited
-from .holds import FREE, holding
+from .holds import FREE, WHOLE, holding
 from .model import Endpoint, Locality, Vantage
 from .names import Target
 from .order import Key, order_of
@@ -30,6 +31,7 @@ Rates = Mapping[Site, float]  # requests per second that one endpoint of weight 
 RELAXED = 0.9
 # a share that differs by less is not sent again, unless a place would be above its limit
 STEP = 0.02
+Levels = list[dict[Site, list[Placed]]]  # the preferred first
 _SPRAYS = (Fill.SPRAY_IN_REGION, Fill.SPRAY_EVERYWHERE)
 
 
@@ -78,9 +80,11 @@ def planned(
         for site, placed in ((site, placed) for level in levels for site, placed in level.items()):
             rate = carries((one.endpoint for one in placed), said, (learned or {}).get(site))
             if rate is not None:
-                carried[site] = rate
-        sources[place] = Source(calls, _tiers(levels, fill, place))
-        usual[place] = Source(calls, _tiers(levels, Fill.WATERFALL_BY_ZONE, place))
+                carried[site] = rate * _part(placed, steering)
+        for number, (some, seen) in enumerate(_seen(calls, levels, place, steering)):
+            part = replace(place, subzone=str(number) if number else "")
+            sources[part] = Source(some, _tiers(seen, steering, fill, place))
+            usual[part] = Source(some, _tiers(seen, steering, Fill.WATERFALL_BY_ZONE, place))
     if not carried and fill not in _SPRAYS:
         return NO_PLAN
     capacity = _admitted(sources, carried, steering)
@@ -109,9 +113,7 @@ def demands(loads: Loads) -> dict[Target, dict[Locality, float]]:
     return found
 
 
-def _levels(
-    world: World, target: Target, vantage: Vantage, resolved: Resolved
-) -> list[dict[Site, list[Placed]]]:
+def _levels(world: World, target: Target, vantage: Vantage, resolved: Resolved) -> Levels:
     """What this vantage may use and is well, by preference; what health or orders took away is not there."""
     service = world.services[target.service]
     asked = Asked(target.port, None, resolved.settings.scope or Scope.ANYWHERE)
@@ -128,10 +130,38 @@ def _levels(
     return [levels[key] for key in sorted(levels)]
 
 
-def _tiers(levels: list[dict[Site, list[Placed]]], fill: Fill, home: Locality) -> list[Tier]:
-    weighed = [
-        {site: float(sum(one.weight for one in found)) for site, found in level.items()} for level in levels
-    ]
+def _seen(
+    calls: float, levels: Levels, place: Locality, steering: PortSteering
+) -> Iterator[tuple[float, Levels]]:
+    """What parts of the calls see while paths from there come back: a mixture, as without capacity."""
+    back = {
+        site: admission.percent
+        for (source, site), admission in steering.pairs.items()
+        if source == place and 0 < admission.percent < WHOLE
+    }
+    for low, high in pairwise(sorted({0.0, WHOLE, *back.values()})):
+        seen = [
+            {site: found for site, found in level.items() if back.get(site, WHOLE) > low} for level in levels
+        ]
+        yield calls * (high - low) / WHOLE, [level for level in seen if level] or levels
+
+
+def _part(placed: Iterable[Placed], steering: PortSteering) -> float:
+    """Of these, by weight, what verdicts on single ones admit."""
+    whole = sum(one.weight for one in placed)
+    return _weight(placed, steering) / whole if whole else 1.0
+
+
+def _weight(placed: Iterable[Placed], steering: PortSteering) -> float:
+    judged = steering.endpoints
+    return sum(
+        one.weight * (judged[key].percent / WHOLE if (key := one.endpoint.key) in judged else 1.0)
+        for one in placed
+    )
+
+
+def _tiers(levels: Levels, steering: PortSteering, fill: Fill, home: Locality) -> list[Tier]:
+    weighed = [{site: _weight(found, steering) for site, found in level.items()} for level in levels]
     match fill:
         case Fill.WATERFALL_BY_ZONE:
             return list(weighed)
@@ -180,8 +210,15 @@ def _full(flow: Flow, capacity: Mapping[Site, float], limit: float) -> bool:
 
 def _plan(sources: Mapping[Locality, Source], capacity: Mapping[Site, float], before: Plan) -> Plan:
     flow = filled(sources, capacity)
-    shares: Shares = {place: _fractions(row) for place, row in flow.sent.items() if row}
-    if _settled(shares, before.shares) and not _too_much(sources, capacity, before.shares, flow):
+    sent: dict[Locality, dict[Site, float]] = {}
+    demand: dict[Locality, float] = {}
+    for part, row in flow.sent.items():
+        place = replace(part, subzone="")
+        demand[place] = demand.get(place, 0.0) + sources[part].demand
+        for site, rate in row.items():
+            sent.setdefault(place, {})[site] = sent.get(place, {}).get(site, 0.0) + rate
+    shares: Shares = {place: _fractions(row) for place, row in sent.items() if row}
+    if _settled(shares, before.shares) and not _too_much(demand, capacity, before.shares, flow):
         shares = before.shares
     return Plan(shares, _loads(capacity, flow), sum(flow.shortfall.values()))
 
@@ -205,14 +242,12 @@ def _settled(shares: Shares, before: Shares) -> bool:
     )
 
 
-def _too_much(
-    sources: Mapping[Locality, Source], capacity: Mapping[Site, float], shares: Shares, best: Flow
-) -> bool:
+def _too_much(demand: Demand, capacity: Mapping[Site, float], shares: Shares, best: Flow) -> bool:
     """Whether the shares in force send a place more than it carries, though there is room elsewhere."""
     received: dict[Site, float] = {}
     for place, row in shares.items():
         for site, fraction in row.items():
-            received[site] = received.get(site, 0.0) + fraction * sources[place].demand
+            received[site] = received.get(site, 0.0) + fraction * demand[place]
     least = best.received()
     return any(
         site in capacity and rate > max(capacity[site], least.get(site, 0.0)) + NOTHING

@@ -122,6 +122,27 @@ def test_what_comes_back_gets_its_step_of_what_it_would_get() -> None:
     assert percents(planned(back, TARGET, {A: 20}).shares) == {"a": {"a": 25, "b": 75}}
 
 
+def test_a_path_that_comes_back_gets_its_step_and_only_from_there() -> None:
+    back = PortSteering(pairs={(A, PA): Admission(25, "step 2 of 4")})
+    now = world(steering={RATINGS: {9080: back}})
+    plan = planned(now, TARGET, {A: 40})
+    assert percents(plan.shares) == {"a": {"a": 25, "b": 50, "n": 25}}
+    assert sum(load.expected for load in plan.loads.values()) == pytest.approx(40)
+    plan = planned(now, TARGET, {A: 40, B: 20})
+    assert percents(plan.shares)["a"]["a"] == 25
+    # who has no broken path may use the rest of it
+    assert percents(plan.shares)["b"]["a"] == 50
+    assert plan.loads[PA].expected == pytest.approx(20)
+
+
+def test_an_endpoint_that_comes_back_carries_its_step() -> None:
+    first = ends(PA, 2)[0]
+    back = PortSteering(endpoints={first.key: Admission(50, "step 3 of 4")})
+    plan = planned(world(steering={RATINGS: {9080: back}}), TARGET, {A: 30})
+    assert plan.loads[PA].capacity == 15
+    assert percents(plan.shares) == {"a": {"a": 50, "b": 50}}
+
+
 def test_limits_do_not_come_and_go_with_rounding() -> None:
     now = world()
     first = planned(now, TARGET, {A: 21})

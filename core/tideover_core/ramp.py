@@ -21,7 +21,7 @@ class Stage(StrEnum):
     """Where a ramp is."""
 
     HOLDING = "holding"  # 0 percent
-    STEPPING = "stepping"  # `steps[step]` percent
+    STEPPING = "stepping"  # one of the policy's steps
     DONE = "done"  # 100 percent
 
 
@@ -82,7 +82,6 @@ class Ramp:
     """Where a place is on its way back. Make one with `emptied`, `begun` or `Ramp()` (all of its traffic)."""
 
     stage: Stage = Stage.DONE
-    step: int = 0
     since_s: float = 0.0  # when this stage or step began
     percent: float = 100.0  # of its share that it is given
     hold_s: float = 0.0  # how long the hold is, or a step after a relapse
@@ -91,12 +90,17 @@ class Ramp:
 
 def emptied(failback: Failback, now_s: float, before: Ramp = Ramp()) -> Ramp:
     """Given nothing from now on. `before` tells of relapses that are not forgotten."""
-    return Ramp(Stage.HOLDING, 0, now_s, 0.0, hold_s(failback, before.relapses), before.relapses)
+    return Ramp(Stage.HOLDING, now_s, 0.0, hold_s(failback, before.relapses), before.relapses)
 
 
 def begun(failback: Failback, now_s: float) -> Ramp:
     """At its first step, without a hold: the end of a drain, or a new place's first traffic."""
-    return _at(Ramp(), failback, 0, now_s)
+    return _at(Ramp(), following(failback, 0.0), now_s)
+
+
+def following(failback: Failback, percent: float) -> float:
+    """The next step above that one; after the last it is all of the traffic."""
+    return min((step for step in failback.steps if step > percent), default=100.0)
 
 
 def hold_s(failback: Failback, relapses: int) -> float:
@@ -108,25 +112,24 @@ def hold_s(failback: Failback, relapses: int) -> float:
 def advanced(ramp: Ramp, failback: Failback, outcome: Outcome, now_s: float) -> Ramp:
     """The ramp after what was seen; itself while nothing changes. At most one step at a time.
 
-    Steps are found by their percentages: a policy may have others since the last one was taken.
+    A step is its percentage: a policy may have other steps since the last one was taken.
     """
-    move, steps = NEXT[ramp.stage, outcome], failback.steps
+    move = NEXT[ramp.stage, outcome]
     match move:
         case Move.STAY:
             return ramp
         case Move.AGAIN:
             return replace(ramp, since_s=now_s) if now_s > ramp.since_s else ramp
-        case Move.BACK if lower := [n for n, percent in enumerate(steps) if 0 < percent < ramp.percent]:
+        case Move.BACK if lower := [step for step in failback.steps if 0 < step < ramp.percent]:
             relapses = _relapses(ramp)
             back = replace(ramp, relapses=relapses, hold_s=hold_s(failback, relapses))
-            return _at(back, failback, lower[-1], now_s)
+            return _at(back, max(lower), now_s)
         case Move.BACK | Move.OUT:
             return emptied(failback, now_s, replace(ramp, relapses=_relapses(ramp)))
     due_s = next_s(ramp, failback, outcome)
     if due_s is None or now_s < due_s:
         return ramp
-    higher = next((n for n, percent in enumerate(steps) if percent > ramp.percent), len(steps))
-    return _at(replace(ramp, hold_s=0.0), failback, higher, now_s)
+    return _at(replace(ramp, hold_s=0.0), following(failback, ramp.percent), now_s)
 
 
 def next_s(ramp: Ramp, failback: Failback, outcome: Outcome) -> float | None:
@@ -143,9 +146,8 @@ def _relapses(ramp: Ramp) -> int:
     return ramp.relapses if ramp.hold_s else ramp.relapses + 1
 
 
-def _at(ramp: Ramp, failback: Failback, step: int, now_s: float) -> Ramp:
-    """At that step; the last step, or one past it, is the end."""
-    percent = failback.steps[step] if step < len(failback.steps) else 100.0
+def _at(ramp: Ramp, percent: float, now_s: float) -> Ramp:
+    """At that step; all of the traffic is the end."""
     if percent >= 100.0:
-        return Ramp(Stage.DONE, 0, now_s, 100.0, 0.0, ramp.relapses)
-    return replace(ramp, stage=Stage.STEPPING, step=step, since_s=now_s, percent=max(0.0, percent))
+        return Ramp(Stage.DONE, now_s, 100.0, 0.0, ramp.relapses)
+    return replace(ramp, stage=Stage.STEPPING, since_s=now_s, percent=percent)

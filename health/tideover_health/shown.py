@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tideover_core.policy import Failback
-from tideover_core.ramp import NEXT, Move, Outcome, Stage
+from tideover_core.ramp import NEXT, Move, Outcome, Stage, following
 
 from .port import Port
 from .standing import Standing
@@ -47,7 +47,7 @@ def verdict_of(port: Port, standing: Standing, skew_s: float) -> Verdict:
         blocked=blocked,
         next_step="" if blocked else _next_step(standing, failback),
         next_s=None if due_s is None else due_s - skew_s,
-        stage=f"step {ramp.step + 1} of {len(failback.steps)}" if stepping else "",
+        stage=_stage(ramp.percent, failback) if stepping else "",
     )
 
 
@@ -60,14 +60,17 @@ def _moved_with_its_place(port: Port, standing: Standing) -> str:
     return "its whole place is given nothing"
 
 
+def _stage(percent: float, failback: Failback) -> str:
+    return f"step {1 + sum(step < percent for step in failback.steps)} of {len(failback.steps)}"
+
+
 def _next_step(standing: Standing, failback: Failback) -> str:
     """What comes next if what is seen stays so, without when."""
-    ramp, steps, outcome = standing.ramp, failback.steps, standing.outcome
+    ramp, outcome = standing.ramp, standing.outcome
     if not standing.moved:
         return "emptied if it stays so" if standing.state is State.SUSPECT else ""
     holding = ramp.stage is Stage.HOLDING
-    number = 0 if holding else ramp.step + 1
-    share = f"{steps[number] if number < len(steps) else 100:g} % of its share"
+    share = f"{following(failback, ramp.percent):g} % of its share"
     hold = f"the hold-down of {ramp.hold_s:g} s"
     match NEXT[ramp.stage, outcome]:
         case Move.ON_BLINDLY:

@@ -187,7 +187,6 @@ class Standing:
             "since_s": self.since_s,
             "cause": self.cause,
             "stage": ramp.stage.value,
-            "step": ramp.step,
             "ramp_since_s": ramp.since_s,
             "percent": ramp.percent,
             "hold_s": ramp.hold_s,
@@ -211,14 +210,13 @@ def restored(saved: Mapping[str, Any], later_s: float) -> Standing:
         raise ValueError(f"a {subject.kind} with parts of another")
     standing = Standing(subject, float(saved["since_s"]) + later_s)
     standing.state, standing.cause = State(saved["state"]), str(saved["cause"])
-    percent, step = float(saved["percent"]), int(saved["step"])
+    percent = float(saved["percent"])
     emptied = [float(at_s)] if (at_s := saved.get("emptied_s")) is not None else []
     times = (standing.since_s, float(saved["ramp_since_s"]), float(saved["hold_s"]), *emptied)
-    if not 0.0 <= percent <= 100.0 or step < 0 or not all(map(isfinite, times)):
-        raise ValueError("no percentage, or no step")
+    if not 0.0 <= percent <= 100.0 or not all(map(isfinite, times)):
+        raise ValueError("no percentage, or no time")
     standing.ramp = Ramp(
         Stage(saved["stage"]),
-        step,
         float(saved["ramp_since_s"]) + later_s,
         percent,
         float(saved["hold_s"]),

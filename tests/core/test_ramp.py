@@ -91,7 +91,7 @@ def test_a_relapse_steps_back_and_holds_longer_each_time() -> None:
 
 
 def test_what_is_broken_in_a_step_is_emptied_at_once() -> None:
-    ramp = Ramp(Stage.STEPPING, 2, 0, 50)
+    ramp = Ramp(Stage.STEPPING, 0, 50)
     assert advanced(ramp, POLICY, Outcome.BAD, 1).percent == 0
 
 
@@ -117,7 +117,7 @@ def test_odd_steps_end_too(steps: tuple[float, ...]) -> None:
 def test_a_policy_may_have_other_steps_since_the_last_one_was_taken(
     outcome: Outcome, at_s: float, steps: tuple[float, ...], percent: float
 ) -> None:
-    ramp = Ramp(Stage.STEPPING, 2, 0, 50)
+    ramp = Ramp(Stage.STEPPING, 0, 50)
     assert advanced(ramp, Failback(30, steps, 10, 5), outcome, at_s).percent == percent
 
 

@@ -19,8 +19,8 @@ from tideover_health.verdict import Kind, State, Subject, Verdict
 from tideover_health.votes import Tally
 
 FAILBACK = Failback(hold_down_s=30.0, steps=(5.0, 25.0, 50.0, 100.0), step_every_s=10.0)
-HOLD = Ramp(Stage.HOLDING, 0, 1000.0, 0.0, 30.0)
-STEP = Ramp(Stage.STEPPING, 1, 1000.0, 25.0)
+HOLD = Ramp(Stage.HOLDING, 1000.0, 0.0, 30.0)
+STEP = Ramp(Stage.STEPPING, 1000.0, 25.0)
 VOTES = Tally(4, 40, 40, 100.0, 100.0, 3)
 CALLS = Finding(Opinion.BAD, "calls", "3 of 4 voters see errors (the middle one 100 %)", VOTES)
 
@@ -70,7 +70,7 @@ NEXT = [
         "what is seen is not clear, or one voter alone sees errors, so it stays at this step",
         None,
     ),
-    (replace(STEP, step=2, percent=50.0), Outcome.WELL, "if it stays well: 100 % of its share", 1010.0),
+    (replace(STEP, percent=50.0), Outcome.WELL, "if it stays well: 100 % of its share", 1010.0),
 ]
 
 

@@ -21,6 +21,7 @@ from .run_replica import RunningReplica
 
 # what is refused is looked at again when the world is another: so much later, at least so many times the cost
 AGAIN_AFTER_S, AGAIN_PARTS = 2.0, 20.0
+REST_PARTS = 4.0  # between two of those
 
 
 class Keeper(Protocol):
@@ -57,6 +58,7 @@ class ObjectChecks:
         self._replica = replica
         self._seen: dict[TrafficOrder, _Seen] = {}
         self._wanted: dict[TrafficOrder, None] = {}
+        self._rest_until_s = float("-inf")
         self._wake = asyncio.Event()
 
     def keep(self, orders: Collection[TrafficOrder]) -> None:
@@ -79,7 +81,10 @@ class ObjectChecks:
             return ""
         seen = self._seen.get(order)
         if seen is None or (
-            seen.why and seen.version != self._replica.world.version and time.monotonic() > seen.again_s
+            seen.why
+            and seen.version != self._replica.world.version
+            and not self._wanted  # one at a time; who is new comes first
+            and time.monotonic() > max(seen.again_s, self._rest_until_s)
         ):
             self._wanted[order] = None
             self._wake.set()
@@ -101,6 +106,7 @@ class ObjectChecks:
                     why = emptying(found)
                     said = why and f"{why}; forceEmpty: true does it all the same"
                     took_s = time.monotonic() - began_s
+                    self._rest_until_s = time.monotonic() + REST_PARTS * took_s
                     again_s = began_s + max(AGAIN_AFTER_S, AGAIN_PARTS * took_s)
                     self._seen[order] = _Seen(said, version, again_s)
                     self._keeper.look()

@@ -21,9 +21,9 @@ from core.strategies import (
     vantages,
 )
 from core.test_invariants import healthy, planned
-from tideover_core.assignment import Assignment, Health, WeightedLocality
-from tideover_core.holds import percent_of
-from tideover_core.model import ClusterFacts, Locality, Vantage
+from tideover_core.assignment import Assignment, Health, Placed, WeightedLocality
+from tideover_core.holds import Hold, percent_of, seen
+from tideover_core.model import ClusterFacts, Endpoint, Locality, Vantage
 from tideover_core.steering import Admission, PortSteering, Site
 from tideover_core.world import Mesh, Presences, located, merge
 
@@ -73,6 +73,24 @@ def effective(place: WeightedLocality, factor: int) -> float:
 )
 def test_a_percentage_is_in_tenths_and_no_number_is_all(said: float, percent: float) -> None:
     assert percent_of(said) == percent
+
+
+@pytest.mark.parametrize(
+    ("hold", "health", "causes"),
+    [
+        (Hold(judged=0, judgements=("503",)), Health.HEALTHY, ("503, but nothing else is healthy",)),
+        (Hold(judged=0, judgements=("503",)), Health.UNHEALTHY, ("503", "not ready")),
+        (Hold(judged=25, judgements=("a step",)), Health.HEALTHY, ("admitted 25 %: a step",)),
+        (Hold(ordered=0, orders=("a drain",)), Health.HEALTHY, ("a drain, but nothing else is healthy",)),
+    ],
+)
+def test_who_is_held_back_and_sent_all_the_same_says_why(
+    hold: Hold, health: Health, causes: tuple[str, ...]
+) -> None:
+    end = Endpoint("10.0.0.1", 80, "paris", "default", Locality("eu-west"))
+    placed = Placed(end, health, 1, () if health is Health.HEALTHY else ("not ready",))
+    (sent,) = seen([placed], {end.key: hold}, 0.0).sent
+    assert (sent.health, sent.causes) == (health, causes)
 
 
 def steered(mesh: Mesh, steering: PortSteering) -> Mesh:

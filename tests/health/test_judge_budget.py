@@ -156,6 +156,7 @@ def test_checks_of_many_endpoints_do_not_move_a_place_to_which_calls_go_well(fai
                 found.take(Checked(Voter(who), NAME, (one.address, one.port), False), float(second))
         steering = found.judge(places, second + 0.5)
     assert bool(steering) is bool(failed)
+    assert found.doubted() == {NAME}  # what do callers say of those endpoints?
 
 
 # -- bounds

@@ -107,6 +107,13 @@ def test_who_is_silent_for_long_is_forgotten_and_so_are_services_that_went() -> 
     assert found.loads(503.0) == {}
 
 
+def test_who_reports_rarely_is_not_forgotten_between_two_reports() -> None:
+    found = judge()
+    found.take(Report(VOTER, 300.0, (Row(NAME, PARIS, 1, 0),)), 1.0)
+    found.take(Report(Voter("spiffe://b"), 300.0, (Row(NAME, PARIS, 1, 0),)), 500.0)
+    assert found.heard().reporters == 2
+
+
 # -- periods
 
 

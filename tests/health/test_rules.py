@@ -130,6 +130,7 @@ def test_what_is_slow_does_not_become_usual() -> None:
         (look((10, 1), (10, 1)), 0, Outcome.UNCLEAR),  # two failures are no relapse
         (look((100, 12), (100, 12), (100, 12)), 10, Outcome.WELL),  # as everywhere else
         (look((100, 16), (100, 16), (100, 16)), 10, Outcome.POOR),
+        (look((100, 0), (100, 9)), 0, Outcome.UNCLEAR),  # well enough to stay, not to go on
         (look((100, 0), (100, 0), (100, 0)), 0, Outcome.WELL),
         (look((100, 0)), 0, Outcome.WELL),
         (look((100, 100)), 0, Outcome.UNCLEAR),  # one alone changes nothing for others

@@ -32,6 +32,7 @@ def health(view: HealthView) -> pb.Health:
         dropped={why: _count(count) for why, count in view.heard.dropped.items()},
         reporters_by_endpoint=view.pace.by_endpoint,
         reports_per_second=view.pace.per_second,
+        doubted=sorted(view.doubted),
         ejections=[
             pb.Ejections(source=source, kind=kind, cause=cause, count=_count(count))
             for (source, kind, cause), count in sorted(view.ejections.items())
@@ -121,10 +122,16 @@ def remarks(view: HealthView, key: ServiceKey, port: int, vantage: Vantage) -> l
     told = [one for one in concerning if not _with_its_place(one, places)]
     many = len(concerning) - len(told)
     rest = [f"{many} endpoints of these places look bad too; `status -o json` lists them"] if many else []
+    doubts = [
+        f"port {port}: some calls or checks fail, so callers are asked which endpoints it is"
+        for name in [f"{key}:{port}"]
+        if not concerning and name in view.doubted
+    ]
     plans = [full(target, plan) for target, plan in view.plans.items() if target[:2] == (key, port)]
     return [
         *(about(one, view.at_s) for one in told),
         *rest,
+        *doubts,
         *filter(None, plans),
         *_said_by_backends(view, key, port),
         *(f"port {one.port}{since(one.since_s, view.at_s)}: {one.message}" for one in alarms),

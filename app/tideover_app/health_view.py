@@ -60,6 +60,7 @@ class HealthView:
     loads: Loads = field(default_factory=dict)
     learned: Mapping[Target, Rates] = field(default_factory=dict)  # where the configuration asks for it
     ejections: Ejections = field(default_factory=dict)
+    doubted: frozenset[str] = frozenset()  # wire names of which some calls or checks fail
     plans: Mapping[Target, Plan] = field(default_factory=dict)  # where capacity is known
     backends: Backends = field(default_factory=dict)  # what they say of themselves, if they do
 

@@ -187,6 +187,7 @@ class HealthKeeper:
             loads=self._guarded("loads", lambda: self.judge.loads(now_s), {}),
             learned=self._allotment.rates(),
             ejections=self._ejections(looking),
+            doubted=self._guarded("doubts", self.judge.doubted, frozenset()),
             plans=self._allotment.plans,
             backends=self._guarded("backends", lambda: self.judge.backends(now_s), {}),
         )

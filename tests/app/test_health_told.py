@@ -41,7 +41,7 @@ WORDS = (
     "port 9080 at eu-west/eu-west-a/ in paris: "
     "down, is given 0 % of its share for 12 s; 90 % of calls fail, 4 of 4 voters"
 )
-PACE = Pace(1.0, 2.2, 4, 3, last_report_s={"sidecar-1": SNAPSHOT_AT_S})
+PACE = Pace(1.0, 2.2, 4, 3, 2, last_report_s={"sidecar-1": SNAPSHOT_AT_S})
 NOW_S = SNAPSHOT_AT_S + 12
 PLAN = Plan({PARIS.locality: {PARIS: 1.0}}, {PARIS: Load(80.0, 100.0)}, 20.0)
 ALARM = Alarm(RATINGS, 9080, "all places look sick: nothing is moved", SNAPSHOT_AT_S)
@@ -59,6 +59,7 @@ VIEW = HealthView(
     ),
     ejections={("judge", "site", "calls"): 3, ("envoy", "endpoint", "consecutive_gateway_failure"): 2},
     plans={Target(RATINGS, 9080): PLAN},
+    doubted=frozenset({"bookinfo/ratings:9080"}),
 )
 SPENT = "the budget is spent: 1 of 2 places are emptied, at most 1 may be"
 S, D, H, R = State.SUSPECT, State.DOWN, State.HOLDING, State.RAMPING
@@ -214,6 +215,11 @@ async def test_status_explain_and_clients_say_the_same() -> None:
     ]
     assert "3 s ago" in shown
     assert f"bookinfo/ratings {full}" in shown
+    assert "; 2 of them by endpoint: some calls or checks of bookinfo/ratings:9080 fail" in shown
+    _, doubtful, _ = await asked(FakeReplica(judged=replace(VIEW, verdicts=(), alarms=(), plans={})))
+    assert list(doubtful.remarks) == [
+        "port 9080: some calls or checks fail, so callers are asked which endpoints it is"
+    ]
 
 
 async def test_endpoints_that_look_bad_as_all_of_their_place_does_are_a_number() -> None:

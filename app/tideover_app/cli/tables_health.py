@@ -15,7 +15,7 @@ from .output import Document
 from .tables_rows import rows
 
 _STATES = {"suspect": "yellow", "down": "red", "holding": "red", "ramping": "yellow"}
-MOST_LINES = 40  # JSON has them all
+MOST_LINES, MOST_NAMES = 40, 5  # JSON has them all
 _DROPPED = {
     "name": "of services that are not known",
     "locality": "of places where the service is not",
@@ -88,11 +88,17 @@ def _seen(about: Document) -> str:
         return "nobody reports calls"
     shared = f" and {unproven} unproven, which share one vote" if unproven else ""
     closely = about["reportersByEndpoint"]
-    doubted = f"; {closely} of them by endpoint, for services in doubt" if closely else ""
+    doubted = f"; {closely} of them by endpoint: {_some(about['doubted'])}" if closely else ""
     return (
         f"{proven} proven reporters{shared}, every {about['reportIntervalSeconds']:g} s: "
         f"where enough is called, what they see is judged within {about['detectionSeconds']:.3g} s{doubted}"
     )
+
+
+def _some(doubted: list[str]) -> str:
+    """The services of which some calls or checks fail."""
+    more = f" and {len(doubted) - MOST_NAMES} more" if len(doubted) > MOST_NAMES else ""
+    return f"some calls or checks of {', '.join(doubted[:MOST_NAMES])}{more} fail" if doubted else "no more"
 
 
 def _checked(about: Document) -> Iterator[str]:

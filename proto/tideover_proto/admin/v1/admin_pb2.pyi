@@ -272,7 +272,7 @@ class Verdict(_message.Message):
     def __init__(self, service: _Optional[str] = ..., port: _Optional[int] = ..., kind: _Optional[str] = ..., cluster: _Optional[str] = ..., locality: _Optional[str] = ..., source: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[str] = ..., percent: _Optional[float] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_percent: _Optional[float] = ..., voters_for: _Optional[int] = ..., voters_against: _Optional[int] = ..., relapses: _Optional[int] = ..., causes: _Optional[_Iterable[str]] = ..., blocked: _Optional[str] = ..., next_step: _Optional[str] = ..., next: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., text: _Optional[str] = ..., voters_by_error_rate: _Optional[_Iterable[int]] = ..., stage: _Optional[str] = ...) -> None: ...
 
 class Health(_message.Message):
-    __slots__ = ("enabled", "report_interval_seconds", "detection_seconds", "proven_reporters", "unproven_reporters", "checks_per_second", "last_report", "last_check", "alarms", "dropped", "reporters_by_endpoint", "reports_per_second", "active_checks", "envoy_checks", "envoy_metrics", "ejections", "capacity")
+    __slots__ = ("enabled", "report_interval_seconds", "detection_seconds", "proven_reporters", "unproven_reporters", "checks_per_second", "last_report", "last_check", "alarms", "dropped", "reporters_by_endpoint", "reports_per_second", "active_checks", "envoy_checks", "envoy_metrics", "ejections", "capacity", "doubted")
     class DroppedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -297,6 +297,7 @@ class Health(_message.Message):
     ENVOY_METRICS_FIELD_NUMBER: _ClassVar[int]
     EJECTIONS_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    DOUBTED_FIELD_NUMBER: _ClassVar[int]
     enabled: bool
     report_interval_seconds: float
     detection_seconds: float
@@ -314,7 +315,8 @@ class Health(_message.Message):
     envoy_metrics: EnvoyMetrics
     ejections: _containers.RepeatedCompositeFieldContainer[Ejections]
     capacity: _containers.RepeatedCompositeFieldContainer[Capacity]
-    def __init__(self, enabled: _Optional[bool] = ..., report_interval_seconds: _Optional[float] = ..., detection_seconds: _Optional[float] = ..., proven_reporters: _Optional[int] = ..., unproven_reporters: _Optional[int] = ..., checks_per_second: _Optional[float] = ..., last_report: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_check: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., alarms: _Optional[_Iterable[_Union[Alarm, _Mapping]]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., reporters_by_endpoint: _Optional[int] = ..., reports_per_second: _Optional[float] = ..., active_checks: _Optional[_Union[ActiveChecks, _Mapping]] = ..., envoy_checks: _Optional[_Union[EnvoyChecks, _Mapping]] = ..., envoy_metrics: _Optional[_Union[EnvoyMetrics, _Mapping]] = ..., ejections: _Optional[_Iterable[_Union[Ejections, _Mapping]]] = ..., capacity: _Optional[_Iterable[_Union[Capacity, _Mapping]]] = ...) -> None: ...
+    doubted: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, enabled: _Optional[bool] = ..., report_interval_seconds: _Optional[float] = ..., detection_seconds: _Optional[float] = ..., proven_reporters: _Optional[int] = ..., unproven_reporters: _Optional[int] = ..., checks_per_second: _Optional[float] = ..., last_report: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_check: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., alarms: _Optional[_Iterable[_Union[Alarm, _Mapping]]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., reporters_by_endpoint: _Optional[int] = ..., reports_per_second: _Optional[float] = ..., active_checks: _Optional[_Union[ActiveChecks, _Mapping]] = ..., envoy_checks: _Optional[_Union[EnvoyChecks, _Mapping]] = ..., envoy_metrics: _Optional[_Union[EnvoyMetrics, _Mapping]] = ..., ejections: _Optional[_Iterable[_Union[Ejections, _Mapping]]] = ..., capacity: _Optional[_Iterable[_Union[Capacity, _Mapping]]] = ..., doubted: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ActiveChecks(_message.Message):
     __slots__ = ("endpoints", "wanted_per_second", "most_per_second", "stretch", "passed", "failed", "not_looked", "unasked")

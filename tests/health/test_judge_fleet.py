@@ -181,6 +181,7 @@ def test_a_relapse_is_never_above_the_steps_share() -> None:
     found = fleet.verdict(of_site("paris"))
     assert found is not None
     assert found.relapses == 1
+    assert fleet.judge.ejections == {(Kind.SITE, "calls"): 1, (Kind.SITE, "relapse"): 1}
     assert found.next_step == "after the hold-down of 120 s: 5 % of its share"
 
 

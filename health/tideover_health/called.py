@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tideover_core.model import Locality
 from tideover_core.steering import Calls, Loads
 
-from .ledger import Cell
-from .port import Port
+from .ledger import Cell, Evidence
 
 SILENT_S = 10.0  # who reports nothing for so long, or for two and a half intervals, calls nothing
 
 
-def loads(ports: Iterable[Port], now_s: float, *, failed: bool = False) -> Loads:
+def loads(ports: Iterable[Evidence], now_s: float, *, failed: bool = False) -> Loads:
     """Calls per second by service port, source place (region and zone) and destination; or those that failed.
 
     Where clusters share a locality, its calls are split by their ready endpoints.
@@ -20,7 +20,7 @@ def loads(ports: Iterable[Port], now_s: float, *, failed: bool = False) -> Loads
     found: dict[Calls, float] = {}
     for port in ports:
         places = port.places
-        for locality, cells in port.evidence.cells.items():
+        for locality, cells in port.cells.items():
             sites = places.sites_of.get(locality, ())
             total = sum(places.ready.get(site, 0) for site in sites)
             for cell in cells:
@@ -32,6 +32,18 @@ def loads(ports: Iterable[Port], now_s: float, *, failed: bool = False) -> Loads
                     key = (places.service, places.port, cell.reporter.source, site)
                     found[key] = found.get(key, 0.0) + rate * part
     return found
+
+
+def called_elsewhere(port: Evidence, place: Locality, source: Locality | None, now_s: float) -> float:
+    """Calls per second to other places of those who called that one lately, of that source or of all."""
+    there = {cell.reporter for cell in port.cells.get(place, ()) if source in (None, cell.reporter.source)}
+    return sum(
+        _rate(cell, now_s, False)
+        for other, cells in port.cells.items()
+        if other != place
+        for cell in cells
+        if cell.reporter in there
+    )
 
 
 def _rate(cell: Cell, now_s: float, failed: bool) -> float:

@@ -160,11 +160,11 @@ class Judge:
 
     def loads(self, now_s: float) -> Loads:
         """Calls per second, see `called.loads`; retries are calls too."""
-        return loads(self._each(), now_s + self._skew_s)
+        return loads(self._evidences(), now_s + self._skew_s)
 
     def failed_loads(self, now_s: float) -> Loads:
         """Those of them that failed."""
-        return loads(self._each(), now_s + self._skew_s, failed=True)
+        return loads(self._evidences(), now_s + self._skew_s, failed=True)
 
     def backends(self, now_s: float) -> Backends:
         """What backends say of themselves."""
@@ -222,6 +222,9 @@ class Judge:
 
     def _each(self) -> list[Port]:
         return [port for ports in self._ports.values() for port in ports.values()]
+
+    def _evidences(self) -> Iterator[Evidence]:
+        return (port.evidence for port in self._each())
 
     def _evidence(self, name: str) -> Evidence | None:
         port = self._names.get(name)

@@ -11,6 +11,7 @@ from tideover_core.model import Locality
 from tideover_core.policy import ActiveCheck
 from tideover_core.steering import PortSteering, Site
 
+from .called import called_elsewhere
 from .checkups import Checkups
 from .ledger import Cell, Evidence
 from .places import Places
@@ -315,14 +316,27 @@ class Port:
         outcome = outcome_of(
             seen, standing.finding, self.places.failback, min(others, default=0.0), look.blind
         )
-        lasts_s, failback = self.places.ejection_s, self.places.failback
-        outcome = standing.unless_avoided(outcome, lasts_s, failback, look.now_s)
+        outcome = standing.unless_avoided(
+            outcome,
+            0.0 if seen.all.voters else self._missed(standing, look.now_s),
+            self.places.ejection_s,
+            self.places.failback,
+            look.now_s,
+        )
         if standing.blocked:
             standing.outcome = outcome
         elif look.may_change and standing.advance(self.places.failback, outcome, look.now_s):
             self._changed_s = look.now_s
             if not standing.ramp.percent:
                 self._ejections[standing.subject.kind, "relapse"] += 1
+
+    def _missed(self, standing: Standing, now_s: float) -> float:
+        """Calls per second that this step should bring, and that are made elsewhere."""
+        subject = standing.subject
+        if subject.kind is Kind.ENDPOINT:
+            return 0.0  # its neighbours get them
+        per_s = called_elsewhere(self.evidence, subject.site.locality, subject.source, now_s)
+        return per_s * standing.ramp.percent / 100
 
     def _carry_out(self, look: Pass) -> None:
         """Empty what was bad for long enough, the worst first, as far as the budget goes."""

@@ -24,6 +24,7 @@ FORGET_HOLDS = 10.0  # so many hold-downs must pass without a relapse for the ne
 _FEW_FAILURES = 3  # in a step: fewer are no relapse
 _MANY_FAILURES = 5
 LONGEST_EJECTION_S = 300.0  # Envoy's max_ejection_time; each ejection that follows soon lasts longer
+_MISSED = 8.0  # calls: so many are no chance
 _EJECTION_ENDS_S = 2.0  # later than it should: Envoy looks once in its interval
 
 # of what gets all its traffic; DOWN is reached from SUSPECT, when it is confirmed and the budget allows
@@ -143,20 +144,23 @@ class Standing:
         return self.ramp.percent != before.percent
 
     def unless_avoided(
-        self, outcome: Outcome, ejection_s: float, failback: Failback, now_s: float
+        self, outcome: Outcome, missed_per_s: float, ejection_s: float, failback: Failback, now_s: float
     ) -> Outcome:
         """The outcome; in a step no calls say nothing as long as ejections of callers' own may last.
 
         Each Envoy ends those by itself, and all its calls would come at once to a place that is through with
-        its steps. A step that was avoided is tried out from its first calls on.
+        its steps. A step that was avoided is tried out from its first calls on. `missed_per_s`: calls that
+        should come, and who called there before makes them elsewhere.
         """
-        if self.ramp.stage is not Stage.STEPPING:
+        if self.ramp.stage is not Stage.STEPPING or not ejection_s:
             return outcome
         if outcome is Outcome.WELL:
             if self.outcome is Outcome.AVOIDED and self.tried_until_s < self.ramp.since_s:
                 self.tried_until_s = now_s + failback.step_every_s
             return Outcome.AVOIDED if now_s < self.tried_until_s else outcome
-        lasts_s = min(ejection_s * (1 + self.ramp.relapses), max(ejection_s, LONGEST_EJECTION_S))
+        longest_s = max(ejection_s, LONGEST_EJECTION_S)
+        missed = missed_per_s * (now_s - self.ramp.since_s)
+        lasts_s = longest_s if missed > _MISSED else min(ejection_s * (1 + self.ramp.relapses), longest_s)
         over = now_s >= self.emptied_s + lasts_s + _EJECTION_ENDS_S
         return outcome if over or outcome not in (Outcome.NOTHING, Outcome.PASSED) else Outcome.AVOIDED
 

@@ -156,15 +156,17 @@ async def test_what_arrives_late_and_what_leaves(paris: ApiServer, namespace: st
         await until(lambda: zones() == ["eu-west-b", "eu-west-a"], 20, zones)
         admin.patch("Node", node, "", {"metadata": {"labels": {ZONE: "eu-west-c"}}})
         await until(lambda: zones() == ["eu-west-c", "eu-west-a"], 20, zones)
-        marks = {"labels": {"version": "v2"}, "annotations": {"tideover.dev/weight": "4", "noise": "x"}}
+        said = {"tideover.dev/weight": "4", "tideover.dev/capacity": "12.5", "noise": "x"}
+        marks = {"labels": {"version": "v2"}, "annotations": said}
         admin.patch("Pod", "shop-1", namespace, {"metadata": marks})
 
         def first() -> tuple[Any, ...]:
             found = told.service("shop")
             assert found is not None
-            return found.endpoints[80][0].labels["version"], found.endpoints[80][0].weight
+            end = found.endpoints[80][0]
+            return end.labels["version"], end.weight, end.capacity
 
-        await until(lambda: first() == ("v2", 4), 20, first)
+        await until(lambda: first() == ("v2", 4, 12.5), 20, first)
         # deleted gracefully: it drains, and still serves
         admin.request("DELETE", admin.path("Pod", namespace, "shop-1"))
         await told.has(

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from core.test_capacity import PA, A, percents, world
+from health import fleet as fleets
 from support.wait import holds, until
 from tideover_app import run_health
 from tideover_app.run_health import HealthKeeper
 from tideover_app.run_replica import RunningReplica
 from tideover_app.snapshot import StateFolder
+from tideover_core.allotment import Allotment
 from tideover_core.model import Locality, ServiceKey
 from tideover_core.names import Target
 from tideover_core.steering import Admission, PortSteering, Site, Steering
@@ -230,3 +232,31 @@ async def test_a_verdict_and_who_takes_its_traffic_are_one_decision(
     found = kept.keeper.steering[RATINGS][9080]
     assert found.sites == {PA: admission}
     assert percents(found.shares) == {"a": {"b": 67, "n": 33}}
+
+
+def test_what_a_place_was_seen_to_carry_is_its_capacity_when_asked() -> None:
+    own, others = fleets.callers(3, per_second=20), fleets.callers(2, "d", per_second=10, at=fleets.DUBLIN)
+    for caller in others:
+        caller.near = ("dublin", "virginia")
+
+    def broken(now_s: float, at: Locality, name: str, number: int) -> float:
+        return float(name == "paris" and now_s > 1020)
+
+    for learn in (True, False):
+        kept = Allotment(learn=learn)
+        fleet = fleets.Fleet([*own, *others], fault=broken)
+        for _ in range(19):
+            kept.allot(fleet.world, {}, fleet.run(1).judge.loads(fleet.now_s))
+        while not (judged := fleet.judge.judge(fleet.world, fleet.now_s)):
+            fleet.step()
+        seen, now_s = fleet.judge, fleet.now_s
+        kept.allot(fleet.world, judged, seen.loads(now_s), seen.failed_loads(now_s))
+        steered = kept.steered(judged)[fleets.SERVICE][fleets.PORT].shares
+        if not learn:
+            assert steered == {}
+            continue
+        loads = next(iter(kept.plans.values())).loads
+        # dublin is as full as it ever was: what paris loses goes to whom no limit is known of
+        assert loads[fleets.site("dublin")].capacity == pytest.approx(20, rel=0.3)
+        assert loads[fleets.site("dublin")].expected <= loads[fleets.site("dublin")].capacity
+        assert steered[fleets.PARIS][fleets.site("virginia")] > 0.6

@@ -26,7 +26,8 @@ def accept_command(
 ) -> None:
     """Say that what vanished at once, and is held, is really gone.
 
-    Asks for the Unix socket of the control plane (--server unix:/path) or a client certificate."""
+    Needs the control plane's Unix socket (--server unix:STATE/admin.sock), or a certificate or token that its
+    `admins` name."""
     from tideover_proto.admin.v1 import admin_pb2 as pb
 
     from . import tables

@@ -30,7 +30,7 @@ For = Annotated[str, typer.Option("--for", metavar="DURATION", help="How long, a
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for whoever finds it.")]
 Percent = Annotated[float, typer.Option("--percent", help="Of the target's traffic.")]
 Over = Annotated[str, typer.Option("--over", metavar="DURATION", help="In steps, over this time.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what it would do.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what it would do; anyone may.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Show its progress, until it is wholly in force.")]
 
 
@@ -50,7 +50,8 @@ def drain_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how ty
 ) -> None:
     """Take traffic away from a place, service or endpoint.
 
-    Calls that run may end; with --dry-run see first what moves, and where to."""
+    Calls that run may end; with --dry-run see first what moves, and where to. Needs the control plane's Unix
+    socket (--server unix:STATE/admin.sock), or an identity that its `admins` name."""
     asked = _request("Drain", target, lasts, reason, percent=percent, over=over)
     asked.dry_run, asked.force_empty = dry_run, force_empty
     _place(server, asked, output, wait=wait)
@@ -68,7 +69,10 @@ def shift_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how ty
     server: Server = DEFAULT_SERVER,
     output: Output = Format.TABLE,
 ) -> None:
-    """Send a part of a target's traffic to another place."""
+    """Send a part of a target's traffic to another place.
+
+    Needs the control plane's Unix socket (--server unix:STATE/admin.sock), or an identity that its `admins`
+    name."""
     asked = _request("Shift", target, lasts, reason, percent=percent, over=over)
     asked.to, asked.dry_run = to, dry_run
     _place(server, asked, output, wait=wait)
@@ -82,7 +86,10 @@ def freeze_command(
     server: Server = DEFAULT_SERVER,
     output: Output = Format.TABLE,
 ) -> None:
-    """Let nothing change by itself there; facts still count."""
+    """Let nothing change by itself there; facts still count.
+
+    Needs the control plane's Unix socket (--server unix:STATE/admin.sock), or an identity that its `admins`
+    name."""
     asked = _request("Freeze", target, lasts, reason)
     asked.dry_run = dry_run
     _place(server, asked, output, wait=False)
@@ -104,7 +111,10 @@ def undo_command(
     server: Server = DEFAULT_SERVER,
     output: Output = Format.TABLE,
 ) -> None:
-    """End an order; its traffic comes back in steps."""
+    """End an order; its traffic comes back in steps.
+
+    Needs the control plane's Unix socket (--server unix:STATE/admin.sock), or an identity that its `admins`
+    name."""
     from tideover_proto.admin.v1 import admin_pb2 as pb
 
     from . import tables_orders

@@ -30,7 +30,7 @@ Server = Annotated[
     typer.Option(
         "--server",
         envvar="TIDEOVER_SERVER",
-        help="The admin address: HOST:PORT or unix:/path. For TLS see docs/cli.md.",
+        help="The admin address: HOST:PORT or unix:PATH. For TLS see docs/cli.md.",
     ),
 ]
 
@@ -89,8 +89,11 @@ def _cause(details: str) -> str:
 def _channel(server: str) -> grpc.Channel:
     import grpc
 
-    from tideover_app.config_address import check_address
+    from tideover_app.config_address import UNIX, check_address
 
+    path = server.removeprefix(UNIX)
+    if path and server.startswith(UNIX):
+        server = UNIX + os.path.abspath(path)  # from the folder one stands in, as any path that is typed
     try:
         check_address(server)
     except ValueError as error:

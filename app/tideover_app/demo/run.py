@@ -154,12 +154,12 @@ def hint(stage: Stage) -> str:
     """What can be tried while it goes on."""
     plan, tideover = stage.layout, shown(Path(stage.tideover))
     home = plan.clusters[0]
-    place, server = f"{home.region}/{home.zone}", f"127.0.0.1:{plan.admin_port}"
+    place, socket = f"{home.region}/{home.zone}", shown(plan.config.parent / "state" / "admin.sock")
     manifest = shown(plan.manifests(home.name) / "ratings.yaml")
     return "\n".join(
         [
             "It goes on. Try this in another terminal, in this folder:",
-            f"export TIDEOVER_SERVER={server}",
+            f"export TIDEOVER_SERVER=unix:{socket}   # the local user may change something there",
             f"{tideover} status --watch",
             f"{tideover} explain {NAMESPACE}/ratings --from {place} --cluster {home.name}",
             f"{tideover} events --follow",
@@ -167,6 +167,8 @@ def hint(stage: Stage) -> str:
             f"curl -H 'Host: ratings.{NAMESPACE}:{SERVICE_PORT}' http://127.0.0.1:{home.sidecar_port}/ratings",
             f"{tideover} simulate -c {shown(plan.config)} --service {NAMESPACE}/ratings "
             f"--from {place} --cluster {home.name} --without cluster/{home.name}",
+            f"{tideover} drain cluster/{home.name} --over 5s --for 10m --reason 'to try it'   # or --dry-run",
+            f"{tideover} orders   # what is in force; end it with: {tideover} undo ORDER",
             "Ctrl-C ends the demo and everything it started.",
         ]
     )

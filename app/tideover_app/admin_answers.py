@@ -22,6 +22,7 @@ from .health_view import HealthView
 from .order_words import concerning, told
 from .ordering import Shown
 from .replica import Connected, Happening, Origin, Readiness, Replica
+from .simulate import odd_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ def explanation(seen: Seen, request: pb.ExplainRequest, now_s: float) -> pb.Expl
         answer(world, Asked.parse(request.service), vantage), pb.Explanation()
     )
     key = ServiceKey.parse(message.service)
+    message.remarks.extend(odd_place(world, vantage.locality))
     message.remarks.extend(admin_health.remarks(seen.health, key, message.port, located(world, vantage)))
     message.remarks.extend(told(one, now_s) for one in concerning(seen.orders, world, key))
     return message

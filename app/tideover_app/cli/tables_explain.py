@@ -47,7 +47,7 @@ def explanation(answer: Document, without: Sequence[str] = ()) -> RenderableType
             )
     remarks = answer.get("remarks") or []
     if remarks:
-        parts.append(Text("\njudged and ordered", style="bold"))
+        parts.append(Text("\nremarks", style="bold"))
         parts += [Text(f"  {remark}", style="yellow") for remark in remarks[:MOST_ENDPOINTS]]
     return Group(*parts)
 

@@ -291,4 +291,6 @@ def _words(fault: dict[str, Any]) -> str:
     path = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return f"{path} is unknown"
+    if fault["type"] == "string_pattern_mismatch":  # only paths of HTTP checks have a pattern
+        return f"{path}: {fault['input']!r} is no path; begin with /, without blanks"
     return f"{path}: {fault['msg'].removeprefix('Value error, ')}"

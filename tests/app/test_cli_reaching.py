@@ -45,10 +45,12 @@ async def test_the_environment_names_the_server_and_a_unix_socket_will_do(
     monkeypatch.setenv("TIDEOVER_SERVER", address)
     async with serving(replica, address):
         assert await asyncio.to_thread(run, ["services"]) == 0
-    assert "bookinfo/ratings" in capsys.readouterr().out
+        monkeypatch.chdir(tmp_path)
+        assert await asyncio.to_thread(run, ["services", "--server", "unix:admin.sock"]) == 0
+    assert capsys.readouterr().out.count("bookinfo/ratings") == 2
 
 
-@pytest.mark.parametrize("server", ["somewhere", "h:99999", "unix:relative"])
+@pytest.mark.parametrize("server", ["somewhere", "h:99999", "unix:"])
 def test_an_address_that_is_none_is_wrong_use(capsys: pytest.CaptureFixture[str], server: str) -> None:
     assert run(["status", "--server", server]) == 2
     assert "--server: " in capsys.readouterr().err

@@ -176,6 +176,20 @@ def test_problems_are_listed_and_the_answer_stays_yes(
     assert [source["services"] for source in document["sources"]] == [1, 1]
 
 
+def test_a_policy_for_a_service_that_nobody_has_is_named(
+    capsys: pytest.CaptureFixture[str], setup: Setup
+) -> None:
+    for name in ("rating", "ratings"):
+        policy = "apiVersion: tideover.dev/v1alpha1\nkind: FailoverPolicy\n"
+        policy += f"metadata: {{name: {name}, namespace: bookinfo}}\n"
+        policy += f"spec: {{targetRefs: [{{kind: Service, name: {name}}}]}}\n"
+        ClusterFolder(setup.cluster_path("paris")).write_text(f"policy-{name}.yaml", policy)
+    code, document, _ = checked(capsys, setup)
+    [problem] = document["problems"]
+    assert (code, problem["object"]) == (0, "FailoverPolicy bookinfo/rating")
+    assert "no cluster has a service bookinfo/rating; did you mean bookinfo/ratings?" in problem["message"]
+
+
 def test_an_unreadable_file_is_named(capsys: pytest.CaptureFixture[str], setup: Setup) -> None:
     # a link to itself cannot be read by root either
     file = setup.cluster_path("paris") / "loop.json"

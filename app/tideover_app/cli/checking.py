@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tideover_app.check import Document, Source, checked
+from tideover_core.alike import like
 from tideover_core.model import Problem
 
 from .failure import Code
@@ -17,6 +18,7 @@ from .output import Format, Output, show
 
 if TYPE_CHECKING:
     from tideover_app.config import Config, Flaw
+    from tideover_core.world import World
 
 
 def check_command(config: ConfigFile = DEFAULT_CONFIG, output: Output = Format.TABLE) -> int:
@@ -59,6 +61,7 @@ def _checked(path: Path) -> Document:
         *(problem for one in live for problem in one.problems),
         *offline.problems,
         *_powerless(config),
+        *(() if offline.unreadable else _aimless(offline.world)),
     )
     if not config.clusters:
         problems = (
@@ -66,6 +69,16 @@ def _checked(path: Path) -> Document:
             *problems,
         )
     return checked(str(path), errors, sources, problems)
+
+
+def _aimless(world: World) -> Iterator[Problem]:
+    """Policies for services that no cluster has: a typing mistake, or too early."""
+    for policy in world.failover_policies:
+        for key in policy.targets:
+            if key not in world.services:
+                near = like(str(key), map(str, world.services))
+                lacks = f"spec.targetRefs: no cluster has a service {key}{near}"
+                yield Problem(str(policy), lacks, "says nothing until there is one")
 
 
 def _powerless(config: Config) -> Iterator[Problem]:

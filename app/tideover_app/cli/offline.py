@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,9 +101,10 @@ def _read(config: Config, progress: Progress, live: Sequence[ClusterFacts] | Non
 
 
 def _read_policies(path: Path, progress: Progress) -> ClusterFacts:
-    from tideover_discovery.files import read_cluster
+    from tideover_discovery.files import misplaced, read_cluster
 
-    return read_cluster("policies", "", Locality(), path, progress=progress)
+    facts = read_cluster("policies", "", Locality(), path, progress=progress)
+    return replace(facts, problems=(*facts.problems, *misplaced(facts.orders)))
 
 
 def _read_cluster(cluster: Cluster, path: Path, config: Config, progress: Progress) -> ClusterFacts:

@@ -5,6 +5,6 @@ said; only a file that is deleted while others stay, or an object left out of a 
 """
 
 from .read import read_cluster
-from .source import ManifestSource, Policies, PolicySource
+from .source import ManifestSource, Policies, PolicySource, misplaced
 
-__all__ = ["ManifestSource", "Policies", "PolicySource", "read_cluster"]
+__all__ = ["ManifestSource", "Policies", "PolicySource", "misplaced", "read_cluster"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -125,7 +125,7 @@ class PolicySource:
         problems = facts.problems
         if outcome.trouble:
             problems = (self._problem(outcome.trouble), *problems)
-        problems = (*problems, *(_not_here(order) for order in facts.orders))
+        problems = (*problems, *misplaced(facts.orders))
         known = self.policies.value.known or not outcome.trouble
         self.policies.set(Policies(facts.destination_rules, facts.failover_policies, problems, known))
         return outcome.again_in_s
@@ -139,6 +139,8 @@ class PolicySource:
         return Problem("policies", message, "the policies known before stay", str(self._folder.path))
 
 
-def _not_here(order: TrafficOrder) -> Problem:
-    message = "an order does not count in the folder of policies"
-    return Problem(str(order), message, "nothing: put it into a cluster, or place it by `tideover drain`")
+def misplaced(orders: Iterable[TrafficOrder]) -> Iterator[Problem]:
+    """Orders in the folder of policies, which is of no cluster."""
+    for order in orders:
+        message = "an order does not count in the folder of policies"
+        yield Problem(str(order), message, "ignored: put it into a cluster, or place it by `tideover drain`")

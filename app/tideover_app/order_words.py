@@ -18,11 +18,14 @@ def told(one: Shown, now_s: float) -> str:
     order = one.order
     amount = "" if order.action == "Freeze" else f" {order.percent:g} %"
     to = "" if order.to is None else f" to {order.to}"
-    said = [
-        f"{order}: {order.action} {order.target}{amount}{to} ({order.reason})",
-        f"placed {length(now_s - one.placed_at_s)} ago by {order.author or 'its object'}",
-        f"{one.state}, {one.percent:g} % in force" if amount else one.state,
-    ]
+    said = [f"{order}: {order.action} {order.target}{amount}{to} ({order.reason})"]
+    if one.state == "Refused":
+        said.append("Refused, and not acted on")
+    else:
+        said += [
+            f"placed {length(now_s - one.placed_at_s)} ago by {order.author or 'its object'}",
+            f"{one.state}, {one.percent:g} % in force" if amount else one.state,
+        ]
     if one.why:
         said.append(one.why)
     ends_s = None if order.expires_at_s is None else order.expires_at_s - now_s

@@ -162,8 +162,10 @@ class OrderKeeper:
         """See `OrderDesk`."""
         found = list(books.named(self.book, name))
         if not found:
-            near = like(name, [key[1] for key in self.book.entries])
-            raise UnknownError(f"there is no order {name}{near}")
+            for order, why in self.book.refused.values():
+                if name in {order.name, f"{order.namespace}/{order.name}"}:
+                    raise RefusedError(f"{name} is not acted on, as it is refused: delete its object ({why})")
+            raise UnknownError(f"there is no order {name}{like(name, [key[1] for key in self.book.entries])}")
         if len(found) > 1:
             raise RefusedError(f"{name} may be {', '.join('/'.join(one) for one in found)}; say which")
         entry = self.book.entries[found[0]]

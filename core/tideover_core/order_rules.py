@@ -50,7 +50,8 @@ def emptying(bereft: Sequence[Bereft]) -> str:
     services = list(dict.fromkeys(f"{one.service}:{one.port}" for one in bereft))
     more = f" and {len(services) - _MOST_NAMED} more" if len(services) > _MOST_NAMED else ""
     some = ", ".join(services[:_MOST_NAMED])
-    return f"{len(services)} service ports would have no healthy place for some clients: {some}{more}"
+    ports = "service port" if len(services) == 1 else "service ports"
+    return f"{len(services)} {ports} would have no healthy place for some clients: {some}{more}"
 
 
 def slowest(world: World, order: TrafficOrder) -> Failback:

@@ -277,6 +277,8 @@ async def test_an_order_of_a_file_counts_and_undo_ends_it(tmp_path: Path) -> Non
         assert told["c"][0] == "Refused"
         assert "outside of tideover-system" in told["c"][1]
         assert told["d"] == ("Refused", "it expired at 2026-01-01T00:00:00Z, before it came")
+        refused = await say(setup, "undo", "b")
+        assert (refused.code, "delete its object (there is no cluster rome)" in refused.err) == (1, True)
         assert (await say(setup, "undo", "a")).code == 0
         (paris / "b.yaml").unlink()
         await until(lambda: _names(setup, {"a", "c", "d"}))
@@ -303,7 +305,7 @@ async def test_an_order_of_a_file_that_would_empty_a_service_is_refused_unless_i
     put_order()
     async with running_tideover(setup):
         refused = (
-            "1 service ports would have no healthy place for some clients: bookinfo/only:9080; "
+            "1 service port would have no healthy place for some clients: bookinfo/only:9080; "
             "forceEmpty: true does it all the same"
         )
         await until(lambda: _is(told, "Refused", 0, refused))

@@ -97,8 +97,10 @@ def _seen(about: Document) -> str:
 
 def _some(doubted: list[str]) -> str:
     """The services of which some calls or checks fail."""
+    if not doubted:
+        return "nothing is in doubt any more"
     more = f" and {len(doubted) - MOST_NAMES} more" if len(doubted) > MOST_NAMES else ""
-    return f"some calls or checks of {', '.join(doubted[:MOST_NAMES])}{more} fail" if doubted else "no more"
+    return f"some calls or checks of {', '.join(doubted[:MOST_NAMES])}{more} fail"
 
 
 def _checked(about: Document) -> Iterator[str]:

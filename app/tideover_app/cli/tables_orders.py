@@ -49,7 +49,8 @@ def undone(order: Document) -> RenderableType:
     """What has ended."""
     if order["state"] == "Over":
         return Text(f"{order['name']} is over{_stays(order)}")
-    return Text(f"{order['name']} has ended; its traffic comes back in steps{_stays(order)}")
+    then = "judgements count again" if order["action"] == "Freeze" else "its traffic comes back in steps"
+    return Text(f"{order['name']} has ended; {then}{_stays(order)}")
 
 
 def _stays(order: Document) -> str:
@@ -103,6 +104,11 @@ def _outlook(seen: Document) -> Iterator[RenderableType]:
     yield Text(f"{seen['endpoints']} endpoints of service ports are meant")
     if not seen["loadsKnown"] and seen["moves"]:
         yield Text("loads are not known: every place is taken to call alike", style=_DIM)
+    elif any(move["requestsPerSecond"] == 0 for move in seen["moves"]):
+        yield Text(
+            "of services with 0.0 requests/s nobody reports calls: every place is taken to call alike",
+            style=_DIM,
+        )
     if seen["moves"]:
         yield rows(
             ("SERVICE", "FROM", "TO", "PERCENT", "REQUESTS/S"),

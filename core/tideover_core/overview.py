@@ -94,13 +94,15 @@ def place_healths(world: World, service: Service) -> Iterator[PlaceHealth]:
             for part in service.parts
             for locality, placed in places(part, port.number)
         ]
-        if not _leaves_any(holding, [one for _, placed in sites for one in placed]):
+        everything = [one for _, placed in sites for one in placed]
+        if not _leaves_any(holding, everything):
             holding, steering = Holding(service.key, PortSteering(), (), {}), PortSteering()
+        moving = [one for one in orders if _has_receivers(one, everything, holding)]
         for site, placed in sites:
             counted = [one for one in placed if one.weight and one.health is not Health.DRAINING]
             at = (service.key, port.number, site)
             here = _place(at, counted, holding.holds(counted, Vantage(site.locality)), stays)
-            shifted, shifts = _shifted(service.key, orders, counted)
+            shifted, shifts = _shifted(service.key, moving, counted)
             left = round(here.stays_percent * (1 - shifted))
             here = replace(here, stays_percent=left, causes=(*here.causes, *shifts))
             yield here
@@ -159,6 +161,18 @@ def _mixed(counted: Sequence[Placed], free: Sequence[Hold], stays: _Stays) -> fl
         ]
         total += stays.percent(sum(left), len(left)) * (high - low) / WHOLE
     return total
+
+
+def _has_receivers(active: ActiveOrder, placed: Sequence[Placed], holding: Holding) -> bool:
+    """Whether a shift has anybody to go to: else it moves nothing. Other orders need none."""
+    to = active.order.to
+    if active.order.action is not Action.SHIFT or to is None:
+        return True
+    there = [
+        one for one in placed if one.health is Health.HEALTHY and to.holds(holding.service, one.endpoint)
+    ]
+    holds = holding.holds(there, Vantage())
+    return any(holds.get(one.endpoint.key, FREE).admitted > 0 for one in there)
 
 
 def _shifted(

@@ -64,3 +64,8 @@ def test_a_path_is_told_apart_from_its_place() -> None:
 )
 def test_what_moves_nothing_is_not_told(found: World) -> None:
     assert failing(found) == []
+
+
+def test_a_shift_to_where_everything_is_drained_moves_nothing() -> None:
+    (place,) = failing(world("", "drain cluster/dublin", "shift cluster/paris 20 cluster/dublin"))
+    assert (place.cluster, place.stays_percent) == ("dublin", 0)

@@ -107,8 +107,9 @@ def envoy_command(  # noqa: PLR0913, PLR0917 (one parameter per option is how ty
     if collision := colliding(wanted, admin_port):
         raise wrong_use(collision)
     options = EnvoyOptions(
-        admin_port, sotw, _duration(keepalive_interval), _duration(keepalive_timeout),
-        str(secrets_folder.absolute()), hds, _duration(metrics_every) if metrics_every else "",
+        admin_port, sotw, _duration("--keepalive-interval", keepalive_interval),
+        _duration("--keepalive-timeout", keepalive_timeout), str(secrets_folder.absolute()), hds,
+        _duration("--metrics-every", metrics_every) if metrics_every else "",
     )  # fmt: skip
     if wanted.tls is not None:
         _write_secrets(secrets_folder.absolute(), wanted.tls)
@@ -190,13 +191,16 @@ def _unique(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
     return ports
 
 
-def _duration(text: str) -> str:
+def _duration(option: str, text: str) -> str:
     """In Envoy's words: seconds, whatever the unit was."""
     from tideover_discovery.durations import seconds
 
-    found_s = _read(seconds, text)
+    try:
+        found_s = seconds(text)
+    except ValueError as error:
+        raise wrong_use(f"{option}: {error}") from None
     if not found_s:
-        raise wrong_use(f"{text!r} is no duration above zero")
+        raise wrong_use(f"{option}: {text!r} is no duration above zero")
     return f"{found_s:.9f}".rstrip("0").rstrip(".") + "s"
 
 

@@ -17,7 +17,7 @@ STALE_S = 10.0  # a result that old says nothing, where checks are not rarer
 
 
 class Says(NamedTuple):
-    """Endpoints by what their checks say, and how many looked at the failing ones.
+    """Endpoints by what their checks say, how many looked at the failing ones, and who they are.
 
     `blind`: no checker sees anything well there, so a single one may itself be cut off.
     """
@@ -27,6 +27,7 @@ class Says(NamedTuple):
     checkers: int = 0
     blind: bool = True
     detail: str = ""
+    failed_by: frozenset[str] = frozenset()  # ids of checkers
 
     @property
     def fails(self) -> bool:
@@ -127,7 +128,7 @@ class Checkups:
                 detail = detail or _detail(fresh[who] for who in sorted(bad))
             else:
                 passing += 1
-        return Says(failing, passing, len(failed_by), not failed_by & sees_well, detail)
+        return Says(failing, passing, len(failed_by), not failed_by & sees_well, detail, frozenset(failed_by))
 
 
 def _stale_s(policy: ActiveCheck) -> float:

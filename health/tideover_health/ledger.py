@@ -25,6 +25,7 @@ MAX_CALLS = 10**9  # of one row
 MAX_INTERVAL_S = 3600.0
 FORGET_S = 120.0  # a reporter that says nothing
 LONGEST_SILENCE_S = 900.0  # three of the longest intervals that are asked for, whatever one says of its own
+_STANDS = 1.2  # intervals: so long a report stands when the next one is late
 _ENTRIES = 24
 _PERIODS = 10  # in a window
 _ENOUGH = 8  # calls that went well are enough to know: older ones may go
@@ -66,14 +67,19 @@ class Cell:
                 del entries[0]
         entries.append((begin_s, end_s, calls, failed))
 
-    def seen(self, after_s: float, since_s: float) -> tuple[int, int]:
-        """Calls and failures of the periods that ended after the one and began since the other."""
+    def seen(self, now_s: float, horizon_s: float, since_s: float) -> tuple[int, int]:
+        """Calls and failures of the periods that ended within the horizon and began since then.
+
+        The newest report stands until the next one is due, however rare they are.
+        """
         calls = failed = 0
+        after_s = min(now_s - horizon_s, now_s - _STANDS * self.interval_s)
         for begin_s, end_s, some, bad in reversed(self.entries):
             if end_s <= after_s or begin_s < since_s:
                 break
             calls += some
             failed += bad
+            after_s = now_s - horizon_s
         return calls, failed
 
     @property

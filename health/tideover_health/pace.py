@@ -45,10 +45,10 @@ class Pace:
     def detection_s(self) -> float:
         """How long until enough is reported to judge a place where enough is called, at most.
 
-        The period of a caller's first report may have been mostly good, and counts beside the second; then
-        a place must look bad for a moment (of the default window).
+        A period of which half was bad is bad, so a caller says so after one and a half of them; then a place
+        must look bad for a moment (of the default window).
         """
-        return 2.0 * self.interval_s + CONFIRM_PARTS[Kind.SITE] * FleetHealth().window_s
+        return 1.5 * self.interval_s + CONFIRM_PARTS[Kind.SITE] * FleetHealth().window_s
 
 
 def interval_s(reporters: int, now_s: float, shortest_s: float, reports_per_second: float) -> float:

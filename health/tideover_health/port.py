@@ -122,7 +122,7 @@ class Port:
             for cell in cells:
                 if cell.slow:
                     return False
-                calls, failed = cell.seen(now_s - max(health.window_s, 1.2 * cell.interval_s), _EVER)
+                calls, failed = cell.seen(now_s, health.window_s, _EVER)
                 if failed and 100 * failed >= well_percent * calls:
                     return False
                 all_calls += calls
@@ -229,8 +229,8 @@ class Port:
         self, site: Site, source: Locality, cells: list[Cell], finding: Finding, look: Pass
     ) -> bool:
         """What is well must have been seen at the same time as what is bad, not before."""
-        slack_s = max((cell.interval_s for cell in cells), default=0.0)
-        since_s = look.now_s - finding.horizon_s - slack_s
+        each_s = max((cell.interval_s for cell in cells), default=0.0)
+        since_s = look.now_s - max(finding.horizon_s, 1.5 * each_s) - each_s
         seen = self.looked_at(Subject(Kind.PAIR, site, source), cells, look, since_s)
         return seen.all.voters > 0 and seen.all.high < seen.well_below
 

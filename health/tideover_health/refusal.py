@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tideover_core.budget import refuses_site
 from tideover_core.model import Locality
+from tideover_core.ramp import Outcome
 from tideover_core.steering import Site
 
 from .places import Places
@@ -14,6 +15,7 @@ from .rules import SILENCE, Finding, Opinion
 from .standing import Standing
 from .verdict import Kind, Subject
 
+TAKES_PERCENT = 50.0  # of its share: who is through so many steps, and well, may take what another loses
 UNMOVED = Standing(Subject(Kind.SITE, Site("", Locality())), 0.0)  # of what nothing is known
 
 
@@ -56,10 +58,15 @@ class Circumstances:
         return refuses_site(len(self.usable), len(emptied), len(well), self.places.max_drained_percent)
 
     def _is_moved(self, site: Site, source: Locality | None) -> bool:
-        """Whether a site gets less than its share, from clients of that place or from anyone."""
-        if self.standings.get(Subject(Kind.SITE, site), UNMOVED).moved:
-            return True
-        return source is not None and self.standings.get(Subject(Kind.PAIR, site, source), UNMOVED).moved
+        """Whether a site gets too little of its share, from clients of that place or from anyone."""
+        subjects = [Subject(Kind.SITE, site)]
+        if source is not None:
+            subjects.append(Subject(Kind.PAIR, site, source))
+        found = (self.standings.get(subject, UNMOVED) for subject in subjects)
+        return any(
+            one.moved and (one.outcome is not Outcome.WELL or one.ramp.percent < TAKES_PERCENT)
+            for one in found
+        )
 
     def _looks_well(self, site: Site) -> bool:
         """Whether a site may take what another loses. Few who say it is bad do not count, in either way."""

@@ -71,7 +71,7 @@ def _plainly(port: Port, sites: Iterable[Site], since_s: float, now_s: float) ->
     all_calls, window_s = 0, port.places.health.window_s
     for site in sites:
         for cell in port.evidence.of(site):
-            calls, failed = cell.seen(now_s - max(window_s, 1.2 * cell.interval_s), since_s)
+            calls, failed = cell.seen(now_s, window_s, since_s)
             if failed or (cell.latency is not None and cell.latency.slow):
                 return None
             all_calls += calls

@@ -17,8 +17,8 @@ from .checkups import NOTHING_CHECKED, Says
 from .ledger import Cell
 from .votes import NO_VOTES, Quorum, Tally, Vote, tally
 
-# the shortest part of the window in which enough is seen decides: a busy service is judged within two reports
-HORIZONS = (0.15, 0.5, 1.0)
+# the shortest part of the window in which enough is seen decides: a busy service by each caller's last report
+HORIZONS = (0.05, 0.15, 0.5, 1.0)
 _MOST_ARE_SLOW = 4.0  # the average is not below the 99th percentile by more than that
 
 
@@ -80,8 +80,7 @@ def votes_of(cells: Iterable[Cell], now_s: float, horizon_s: float, since_s: flo
     """One vote for each voter, whatever the number of its rows, names and (unproven) places."""
     found: dict[str, Vote] = {}
     for cell in cells:
-        after_s = now_s - max(horizon_s, 1.2 * cell.interval_s)
-        calls, failed = cell.seen(after_s, since_s)
+        calls, failed = cell.seen(now_s, horizon_s, since_s)
         if calls:
             who = cell.reporter
             known = found.get(who.id)
@@ -130,6 +129,8 @@ def by_few_and_check(look: Look) -> Finding | None:
         return None
     if found.low <= look.health.unhealthy_above_error_percent:
         return None
+    if look.checks.failed_by and look.checks.failed_by <= {cell.reporter.id for cell in look.cells}:
+        return None  # who agrees with nobody but himself is still alone
     cause = f"{errors(found)}, and checks agree ({look.checks.detail or 'failing'})"
     return Finding(Opinion.BAD, "few with a check", cause, found, "", look.health.window_s)
 

@@ -75,9 +75,9 @@ def test_a_pair_is_judged_by_checks_from_there_only() -> None:
 def test_an_endpoint_by_its_own_checks_but_who_sees_others_there_well_is_not_blind() -> None:
     found = Checkups()
     told(found, "a", "--", 0)
-    assert says(found, of=end("paris", 0).key) == Says(1, 0, 1, blind=True, detail="-")
+    assert says(found, of=end("paris", 0).key) == Says(1, 0, 1, True, "-", frozenset("a"))
     told(found, "a", "+++", 1)
-    assert says(found, of=end("paris", 0).key) == Says(1, 0, 1, blind=False, detail="-")
+    assert says(found, of=end("paris", 0).key) == Says(1, 0, 1, False, "-", frozenset("a"))
 
 
 @pytest.mark.parametrize(

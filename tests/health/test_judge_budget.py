@@ -28,7 +28,7 @@ from health.fleet import (
 from tideover_core.leaving import Leaving
 from tideover_core.model import Locality
 from tideover_core.orders import Action, ActiveOrder, TrafficOrder
-from tideover_core.policy import Settings
+from tideover_core.policy import Failback, Settings
 from tideover_core.steering import Site
 from tideover_core.target import Aim
 from tideover_core.world import Mesh, merge
@@ -217,3 +217,21 @@ def test_an_address_of_two_networks_is_told_apart_by_its_place_or_not_at_all() -
     assert places.end(address) is None
     found = [places.end(address, place) for place in PLACES.values()]
     assert [one and one.cluster for one in found] == ["paris", "dublin", None]
+
+
+@pytest.mark.parametrize(("steps", "moved"), [((50, 100), True), ((40, 100), False)])
+def test_who_carries_half_of_its_share_well_may_take_what_another_loses(
+    steps: tuple[float, ...], moved: bool
+) -> None:
+    """Two places, one on its way back when the other breaks."""
+
+    def fault(now_s: float, at: Locality, name: str, number: int) -> float:
+        return float(now_s >= FAULT_S if name == "dublin" else FAULT_S - 15 <= now_s < FAULT_S - 12)
+
+    failback = Failback(hold_down_s=1.0, steps=steps, step_every_s=30.0)
+    fleet = Fleet(callers(6), {"paris": 10, "dublin": 10}, settings=Settings(failback=failback), fault=fault)
+    fleet.run(20)
+    assert fleet.percent("paris") == steps[0]
+    fleet.run(5)
+    emptied = [of.sites[site("dublin")].percent for _, of in fleet.changes if site("dublin") in of.sites]
+    assert (0.0 in emptied) is moved

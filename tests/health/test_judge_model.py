@@ -11,6 +11,7 @@ from tideover_core.budget import allowed
 from tideover_core.model import Locality
 from tideover_core.policy import ActiveCheck, Failback, FleetHealth, Settings
 from tideover_core.steering import Site
+from tideover_health.refusal import TAKES_PERCENT
 from tideover_health.signals import Members
 
 CLUSTERS = ("paris", "dublin", "virginia")
@@ -142,7 +143,11 @@ class Judging(RuleBasedStateMachine):
         limit = max(allowed(len(usable), self.budget), 1 if self.budget else 0)
         for at in (None, PARIS, DUBLIN):
             own = {(at, site(name)) for name in usable} | {site(name) for name in usable}
-            judged = {key: one.cause for key, one in (*last.sites.items(), *last.pairs.items()) if key in own}
+            judged = {
+                key: one.cause
+                for key, one in (*last.sites.items(), *last.pairs.items())
+                if key in own and one.percent < TAKES_PERCENT
+            }
             drained = {
                 key if isinstance(key, Site) else key[1]
                 for key, cause in judged.items()

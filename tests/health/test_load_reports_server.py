@@ -153,7 +153,7 @@ async def test_a_fleet_that_grows_is_asked_less_often_after_its_next_report() ->
         for one in fleet[:4]:
             await one.send(stats(RATINGS, place(1)))
         await until(lambda: all(one.asked == [(1.0, False), (2.0, False)] for one in fleet[:4]))
-        assert (plane.server.pace.detection_s, plane.server.pace.reports_per_second) == (4.5, 3.5)
+        assert (plane.server.pace.detection_s, plane.server.pace.reports_per_second) == (3.5, 3.5)
 
 
 async def test_a_flood_is_read_no_faster_than_it_was_asked_for() -> None:

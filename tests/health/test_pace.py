@@ -48,7 +48,7 @@ def test_newcomers_and_leavers_change_no_settings_back_and_forth(
 
 
 # 5,000 reporters report every 10 s; the fewest callers are the slowest to be believed
-@pytest.mark.parametrize(("each_s", "count", "shown_s"), [(1.0, 3, 2.5), (2.0, 8, 4.5), (10.0, 3, 20.5)])
+@pytest.mark.parametrize(("each_s", "count", "shown_s"), [(1.0, 3, 2.0), (2.0, 8, 3.5), (10.0, 3, 15.5)])
 def test_what_status_says_of_detection_is_the_most_it_takes(
     each_s: float, count: int, shown_s: float
 ) -> None:

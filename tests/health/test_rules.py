@@ -22,6 +22,8 @@ HOME = Evidence(Places(SERVICE, PORT))
 FAIL_TWICE = Says(failing=3, checkers=2, detail="HTTP 503")
 FAIL_ONCE = Says(failing=3, checkers=1)
 FAIL_BESIDE = Says(failing=3, passing=1, checkers=1, blind=False)
+FAIL_TO_V0 = Says(failing=3, checkers=1, failed_by=frozenset({"v0"}))
+FAIL_TO_V9 = Says(failing=3, checkers=2, failed_by=frozenset({"v0", "v9"}))
 PASS = Says(passing=3, checkers=0)
 
 
@@ -55,6 +57,8 @@ def look(*seen: tuple[int, int], checks: Says = NOTHING_CHECKED, http: bool = Tr
         (look((50, 50)), FEW, "few"),
         (look((5, 5), (5, 5), (5, 5)), FEW, "few"),  # too few calls
         (look((50, 50), checks=FAIL_ONCE), BAD, "few with a check"),
+        (look((50, 50), checks=FAIL_TO_V0), FEW, "few"),  # who agrees with himself is still alone
+        (look((50, 50), checks=FAIL_TO_V9), BAD, "few with a check"),
         (look((50, 50), checks=PASS), FEW, "few"),
         (look((50, 20), checks=FAIL_ONCE), UNCLEAR, "few"),
         (look((5, 5), checks=FAIL_TWICE), FEW, "few"),

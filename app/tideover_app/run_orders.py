@@ -372,7 +372,7 @@ class OrderKeeper:
 def _refused(order: TrafficOrder, seen: Outlook) -> str:
     """Why it is too dangerous, and what to do."""
     why = "" if order.force_empty else rules.emptying(seen.bereft)
-    return why and f"{why}; --dry-run lists them, --force-empty does it all the same"
+    return why and f"{why}; a dry run lists them, --force-empty does it all the same"
 
 
 def _odd(book: Book, now_s: float) -> Iterator[Problem]:

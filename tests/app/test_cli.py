@@ -229,15 +229,16 @@ async def test_followed_events_come_as_they_happen_until_interrupted(replica: Fa
         assert await asyncio.wait_for(process.wait(), 20) == 0
 
 
+@pytest.mark.parametrize("terminal", [{"TTY_COMPATIBLE": "1", "TERM": "xterm"}, {}], ids=["tty", "pipe"])
 async def test_watched_status_outlives_the_control_plane_until_interrupted(
-    replica: FakeReplica, tmp_path: Path
+    replica: FakeReplica, tmp_path: Path, terminal: dict[str, str]
 ) -> None:
     log = tmp_path / "out"
     async with serving(replica) as address:
         with log.open("wb") as out:
             process = await asyncio.create_subprocess_exec(
                 TIDEOVER, "status", "--watch", "--server", address, stdout=out, stderr=out,
-                env={"TTY_COMPATIBLE": "1", "TERM": "xterm", "COLUMNS": "150", "LINES": "50"},
+                env={**terminal, "COLUMNS": "150", "LINES": "50"},
             )  # fmt: skip
         await until(lambda: "bookinfo/ratings:9080" in log.read_text(), 20, log.read_text)
     await until(lambda: "as of a moment ago: no control plane answers" in log.read_text(), 20, log.read_text)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -48,24 +49,37 @@ def _table(answer: Document, *, fold: bool = False) -> RenderableType:
 
 
 def _watch(server: str) -> None:
-    """Show the status until interrupted; a control plane that went away is waited for."""
+    """Show the status until interrupted: in place, or one below the other where that is no terminal."""
     from rich.live import Live
 
+    screen = console()
+    first = _table(printable(_asked(server)), fold=True)  # not reachable at the start: say so, and end
+    if not screen.is_terminal:
+
+        def print_it(picture: RenderableType) -> None:
+            screen.print(picture)
+            screen.file.flush()
+
+        _draw(server, first, print_it)
+    with Live(first, console=screen, auto_refresh=False, vertical_overflow="crop") as live:
+        _draw(server, first, lambda picture: live.update(picture, refresh=True))
+
+
+def _draw(server: str, picture: RenderableType, draw: Callable[[RenderableType], object]) -> NoReturn:
+    """Once a second; a control plane that went away is waited for."""
     from . import tables
 
-    picture = _table(printable(_asked(server)), fold=True)  # not reachable at the start: say so, and end
-    with Live(picture, console=console(), auto_refresh=False, vertical_overflow="crop") as live:
-        live.refresh()
-        while True:
-            time.sleep(EVERY_S)
-            try:
-                picture = _table(printable(_asked(server)), fold=True)
-            except Failure as failure:
-                if failure.code != Code.NOT_REACHABLE:
-                    raise
-                live.update(tables.below(picture, failure.message), refresh=True)
-            else:
-                live.update(picture, refresh=True)
+    draw(picture)
+    while True:
+        time.sleep(EVERY_S)
+        try:
+            picture = _table(printable(_asked(server)), fold=True)
+        except Failure as failure:
+            if failure.code != Code.NOT_REACHABLE:
+                raise
+            draw(tables.below(picture, failure.message))
+        else:
+            draw(picture)
 
 
 def add_to(program: typer.Typer) -> None:

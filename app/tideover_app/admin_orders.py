@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
@@ -18,12 +19,33 @@ from .replica import Replica
 
 Context = grpc.aio.ServicerContext[Any, Any]
 UNKNOWN = -1.0  # of a number that is not known
+LONGEST_ERROR = 2000  # characters
+MOST_DRY_RUNS = 10  # at a time, those that wait with them
+
+
+class DryRuns:
+    """One at a time, as whoever may read may ask, and each takes the planner a while."""
+
+    def __init__(self) -> None:
+        self._lock, self._asked = asyncio.Lock(), 0
+
+    async def run(self, desk: OrderDesk, asked: Wanted) -> Placed:
+        """In its turn. RefusedError: too many wait already."""
+        if self._asked >= MOST_DRY_RUNS:
+            raise RefusedError("too many dry runs are asked for at once; try again")
+        self._asked += 1
+        try:
+            async with self._lock:
+                return await desk.try_out(asked)
+        finally:
+            self._asked -= 1
 
 
 class OrderCalls:
     """The part of the servicer that is about orders."""
 
     _replica: Replica
+    _dry_runs: DryRuns
 
     _author: Callable[[Context], Awaitable[str]]
 
@@ -40,7 +62,7 @@ class OrderCalls:
         desk = await self._desk(context)
         try:
             asked = _asked(request)
-            placed = await (desk.try_out(asked) if request.dry_run else desk.place(asked, author))
+            placed = await (self._dry_runs.run(desk, asked) if request.dry_run else desk.place(asked, author))
         except UnknownError as error:
             await _end(context, grpc.StatusCode.NOT_FOUND, error)
         except ValueError as error:
@@ -65,6 +87,12 @@ class OrderCalls:
         if desk is None:
             await _end(context, grpc.StatusCode.UNIMPLEMENTED, "this control plane keeps no orders")
         return desk
+
+
+def short(why: object) -> str:
+    """The text of an error, which travels as metadata: 16 kB of that are too much for most clients."""
+    text = str(why)
+    return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}…"
 
 
 def shown(one: Shown) -> pb.Order:
@@ -179,5 +207,5 @@ def _time(unix_s: float) -> Timestamp:
 
 
 async def _end(context: Context, code: grpc.StatusCode, why: object) -> NoReturn:
-    await context.abort(code, str(why))
+    await context.abort(code, short(why))
     raise AssertionError("abort raises")

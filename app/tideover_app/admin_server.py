@@ -15,7 +15,7 @@ from tideover_proto.admin.v1 import admin_pb2 as pb
 from tideover_proto.admin.v1 import admin_pb2_grpc
 
 from . import admin_answers as answers
-from .admin_orders import OrderCalls
+from .admin_orders import DryRuns, OrderCalls, short
 from .admin_writing import Gate
 from .explain import UnknownError, like
 from .replica import Replica
@@ -74,6 +74,7 @@ class _Admin(OrderCalls, admin_pb2_grpc.AdminServicer):  # type: ignore[misc]  #
     def __init__(self, replica: Replica, sockets: Sequence[str], gate: Gate) -> None:
         self._replica = replica
         self._gate = gate
+        self._dry_runs = DryRuns()
         self._sockets = sockets
 
     async def AcceptRemovals(  # noqa: N802
@@ -150,5 +151,5 @@ async def _answered(context: Context, make: Callable[P, T], *seen: P.args, **non
 
 
 async def _refuse(context: Context, code: grpc.StatusCode, why: object) -> NoReturn:
-    await context.abort(code, str(why))
+    await context.abort(code, short(why))
     raise AssertionError("abort raises")

@@ -11,7 +11,7 @@ from tideover_core.order_rules import LONGEST_S
 from tideover_core.orders import Action, TrafficOrder
 from tideover_core.target import Aim, parse_target
 
-LONGEST_REASON = 1024
+LONGEST_REASON = LONGEST_TARGET = 1024
 LONGEST_OVER_S = 24 * 3600.0
 _PLACES = ("cluster", "region", "zone")
 
@@ -100,6 +100,8 @@ def wanted(  # noqa: PLR0913, PLR0917 (the fields of the request)
     if action not in list(Action):
         raise ValueError(f"action {action!r} is not {', '.join(Action)}")
     kind = Action(action)
+    if max(len(target), len(to)) > LONGEST_TARGET:
+        raise ValueError(f"a target has at most {LONGEST_TARGET} characters")
     aim = parse_target(target)
     place = parse_target(to) if to else None
     if (place is not None) is not (kind is Action.SHIFT):

@@ -233,3 +233,12 @@ async def test_stopping_ends_a_reader_that_follows() -> None:
 
 def test_the_world_of_these_tests_is_what_they_think() -> None:
     assert [str(key) for key in sorted(two_clusters().services)] == ["bookinfo/ratings", "db/pg"]
+
+
+async def test_what_is_wrong_with_a_name_of_megabytes_is_told_in_words_that_every_client_can_read() -> None:
+    async with serving(FakeReplica()) as address, grpc.aio.insecure_channel(address) as channel:
+        ask = pb.ListEndpointsRequest(service="bookinfo/" + "q" * 1_000_000)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await admin_pb2_grpc.AdminStub(channel).ListEndpoints(ask)
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+    assert len(raised.value.details() or "") < 8000

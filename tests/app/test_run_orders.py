@@ -14,13 +14,15 @@ import pytest
 
 from core.order_worlds import ORDER, drain, two_clusters
 from support.wait import until
-from tideover_app import run_orders_hub
+from tideover_app import run_orders, run_orders_hub
+from tideover_app.admin_orders import MOST_DRY_RUNS, DryRuns
 from tideover_app.config import Cluster, Config
 from tideover_app.ordering import RefusedError, wanted
 from tideover_app.run_orders import OrderKeeper, order_clock
 from tideover_app.run_orders_hub import HubOrders
 from tideover_app.run_replica import RunningReplica
 from tideover_app.snapshot import StateFolder
+from tideover_core.dry_run import outlook
 from tideover_core.model import ServiceKey
 from tideover_core.orders import TrafficOrder
 from tideover_core.ramp import Outcome
@@ -83,6 +85,38 @@ async def at_work(*work: Callable[[], Any]) -> Any:
 
 def state_of(kept: Kept) -> str:
     return next(iter(kept.states().values()), "")
+
+
+# whoever may read may ask
+
+
+async def test_dry_runs_in_numbers_are_looked_at_one_at_a_time_and_then_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, most = 0, 0
+
+    def slow(*asked: Any) -> Any:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.01)
+        running -= 1
+        return outlook(*asked)
+
+    monkeypatch.setattr(run_orders, "outlook", slow)
+    kept = Kept(tmp_path)
+    dry = DryRuns()
+    asked = [dry.run(kept.keeper, DRAIN) for _ in range(2 * MOST_DRY_RUNS)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert most == 1
+    assert sum(isinstance(one, RefusedError) for one in answers) == MOST_DRY_RUNS
+    assert (await dry.run(kept.keeper, DRAIN)).outlook.endpoints
+
+
+@pytest.mark.parametrize("place", ["cluster/" + "x" * 2000, "," * 2000])
+def test_a_target_has_a_length(place: str) -> None:
+    with pytest.raises(ValueError, match="at most 1024 characters"):
+        wanted("Drain", place, 100.0, "", 0.0, 7200.0, "why")
 
 
 # clocks

@@ -184,6 +184,14 @@ def test_more_than_the_rate_is_spread_longer() -> None:
     assert (paced.wanted_per_s, paced.stretch, paced.period_s(some[0])) == (pytest.approx(1000), 10, 10)
 
 
+def test_who_asks_for_most_is_checked_less_often_and_not_the_others() -> None:
+    flood = targets(10_000, interval_s=1.0)
+    few = [replace(one, name="shop/cart:80") for one in targets(10, interval_s=1.0)]
+    paced = pace([*flood, *few], most_per_s=100)
+    assert paced.period_s(few[0]) == 1.0
+    assert sum(1 / paced.period_s(one) for one in (*flood, *few)) == pytest.approx(100)
+
+
 @given(st.floats(0, 1e10), st.floats(0, 1e9), st.floats(0.1, 1e4))
 def test_the_next_check_is_always_later_and_never_a_busy_loop(
     now_s: float, interval_s: float, most: float

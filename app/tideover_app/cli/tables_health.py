@@ -112,8 +112,8 @@ def _checked(about: Document) -> Iterator[str]:
         )
         if own["stretch"] > 1:
             text += (
-                f"; {own['wantedPerSecond']:.4g} are asked for: all are {own['stretch']:.3g} times rarer "
-                "(health.activeChecks.perSecond)"
+                f"; {own['wantedPerSecond']:.4g} are asked for: where most are, they are "
+                f"{own['stretch']:.3g} times rarer (health.activeChecks.perSecond)"
             )
         if own["notLooked"]:
             text += f"; {own['notLooked']} checks said nothing, as the trouble was ours"

@@ -42,6 +42,11 @@ class Target:
         return (self.name, self.network, self.address, self.port)
 
     @property
+    def namespace(self) -> str:
+        """Whose it is."""
+        return self.name.partition("/")[0]
+
+    @property
     def tls(self) -> bool:
         """Whether the port speaks TLS."""
         return self.protocol is Protocol.TLS

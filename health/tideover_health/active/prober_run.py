@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -45,7 +46,7 @@ class ProberOptions:
 
 @dataclass(frozen=True, slots=True)
 class ProberStatus:
-    """How the prober does. `stretch`: what every interval is multiplied by to stay within the rate."""
+    """How the prober does. `stretch`: what the longest intervals are multiplied by, to keep the rate."""
 
     targets: int = 0
     wanted_per_s: float = 0.0
@@ -81,6 +82,8 @@ class Prober:
         self._changed = asyncio.Event()
         self._slots = asyncio.Semaphore(options.at_once)
         self._numbers = 0
+        self._asked: Counter[str] = Counter()  # at this moment, by namespace
+        self._held: dict[str, deque[_Course]] = {}  # due, but their namespace is asked as much as it may be
         self._running = self._passed = self._failed = self._not_looked = 0
 
     @property
@@ -109,6 +112,7 @@ class Prober:
                 if course.over:
                     self._slots.release()
                 else:
+                    self._asked[course.target.namespace] += 1
                     tasks.create_task(self._ask(course, told))
 
     async def _follow(self, targets: Latest[tuple[Target, ...]]) -> None:
@@ -128,8 +132,9 @@ class Prober:
                     reasons[reason] = reasons.get(reason, 0) + 1
                 else:
                     asked[target.key] = target
-        stretch = self._pace.stretch
-        self._pace, self._unasked = pace(asked.values(), self._options.checks_per_second), reasons
+        stretches, options = self._pace.stretches, self._options
+        self._pace = pace(asked.values(), options.checks_per_second)
+        self._unasked = reasons
         before, self._courses = self._courses, {}
         for key, target in asked.items():
             course = before.get(key)
@@ -139,7 +144,7 @@ class Prober:
             self._courses[key] = course
         for key, course in before.items():
             course.over = course is not self._courses.get(key)
-        if self._pace.stretch != stretch:
+        if self._pace.stretches != stretches:
             waiting = [course for *_, course in self._due if not course.over]
             self._due.clear()
             for course in waiting:
@@ -154,7 +159,7 @@ class Prober:
     async def _next(self) -> _Course:
         """Wait for the next one that is due, and take it."""
         while True:
-            while self._due and self._due[0][2].over:
+            while self._due and (self._due[0][2].over or self._hold(self._due[0])):
                 heapq.heappop(self._due)
             wait_s = self._due[0][0] - time.monotonic() if self._due else None
             if wait_s is not None and wait_s <= 0:
@@ -166,6 +171,30 @@ class Prober:
             except TimeoutError:
                 pass  # the next one is due
 
+    def _hold(self, due: tuple[float, int, _Course]) -> bool:
+        """Whether this one is due and must wait for others of its namespace: those that hang leave the others
+        half of the slots."""
+        due_s, _, course = due
+        namespace = course.target.namespace
+        most = max(1, self._options.at_once // 2)
+        if due_s > time.monotonic() or self._asked[namespace] < most:
+            return False
+        self._held.setdefault(namespace, deque()).append(course)
+        return True
+
+    def _let_go(self, namespace: str) -> None:
+        """One of the namespace is done: the next that is held has its turn."""
+        self._asked[namespace] -= 1
+        held = self._held.get(namespace)
+        if held:
+            self._numbers += 1
+            heapq.heappush(self._due, (0.0, self._numbers, held.popleft()))
+            self._changed.set()
+        if not held:
+            self._held.pop(namespace, None)
+        if not self._asked[namespace]:
+            del self._asked[namespace]
+
     async def _ask(self, course: _Course, told: Callable[[Checked], None]) -> None:
         self._running += 1
         try:
@@ -173,6 +202,7 @@ class Prober:
         finally:
             self._running -= 1
             self._slots.release()
+            self._let_go(course.target.namespace)
         if not course.over:
             self._take(course, outcome, told)
             self._schedule(course)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from statistics import median
 from typing import NamedTuple
 
 from tideover_core.budget import EVERYTHING_SICK, refuses_endpoints
@@ -229,7 +230,7 @@ class Port:
         self, site: Site, source: Locality, cells: list[Cell], finding: Finding, look: Pass
     ) -> bool:
         """What is well must have been seen at the same time as what is bad, not before."""
-        each_s = max((cell.interval_s for cell in cells), default=0.0)
+        each_s = median(cell.interval_s for cell in cells)
         since_s = look.now_s - max(finding.horizon_s, 1.5 * each_s) - each_s
         seen = self.looked_at(Subject(Kind.PAIR, site, source), cells, look, since_s)
         return seen.all.voters > 0 and seen.all.high < seen.well_below

@@ -136,26 +136,24 @@ def by_few_and_check(look: Look) -> Finding | None:
 
 
 def by_slow(look: Look) -> Finding | None:
-    """Answers far slower than usual and than elsewhere, for most voters and on average."""
-    voters: dict[str, tuple[bool, str]] = {}
-    running, rate, slowest_ms = 0, 0.0, 0.0
+    """Answers far slower than usual and than elsewhere, for most voters and on the average of each."""
+    nodes: dict[str, str] = {}
+    bad: set[str] = set()
+    slowest_ms = 0.0
     for cell in look.cells:
         latency = cell.latency
         if latency is None or latency.at_s <= max(look.now_s - look.health.window_s, look.since_s):
             continue
-        slow = latency.slow
-        voters[cell.reporter.id] = (slow or voters.get(cell.reporter.id, (False, ""))[0], cell.reporter.node)
-        running, rate = running + cell.running, rate + cell.rate
-        slowest_ms = max(slowest_ms, latency.now_ms if slow else 0.0)
-    bad = {who for who, (slow, _) in voters.items() if slow}
-    if len(bad) < max(2, min(look.health.min_reporters, len(voters))) or 2 * len(bad) <= len(voters):
+        nodes[cell.reporter.id] = cell.reporter.node
+        # one slow endpoint of many makes the 99th percentile slow, but not the average (calls running / rate)
+        if latency.slow and 1000.0 * cell.running * _MOST_ARE_SLOW >= latency.now_ms * cell.rate > 0:
+            bad.add(cell.reporter.id)
+            slowest_ms = max(slowest_ms, latency.now_ms)
+    if len(bad) < max(2, min(look.health.min_reporters, len(nodes))) or 2 * len(bad) <= len(nodes):
         return None
-    if len({node for _, node in voters.values()} - {""}) > 1 and len({voters[who][1] for who in bad}) < 2:
+    if len(set(nodes.values()) - {""}) > 1 and len({nodes[who] for who in bad} - {""}) < 2:
         return None
-    # one slow endpoint of many makes the 99th percentile slow, but not the average (calls running / rate)
-    if not rate or 1000.0 * running / rate < slowest_ms / _MOST_ARE_SLOW:
-        return None
-    cause = f"{len(bad)} of {len(voters)} callers wait up to {slowest_ms:.0f} ms, far longer than usual"
+    cause = f"{len(bad)} of {len(nodes)} callers wait up to {slowest_ms:.0f} ms, far longer than usual"
     return Finding(Opinion.BAD, "slow", cause, look.all, "", look.health.window_s)
 
 

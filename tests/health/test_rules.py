@@ -114,6 +114,15 @@ def test_slow_is_what_most_callers_wait_for(slow: int, voters: int, running: int
     assert (found.opinion is BAD and found.rule == "slow") is bad
 
 
+def test_one_who_claims_many_quick_calls_does_not_hide_that_the_others_wait() -> None:
+    cells = [cell(f"v{n}", 100, 0) for n in range(4)]
+    for n, one in enumerate(cells):
+        one.running, one.rate = (500, 100.0) if n else (0, 1e9)
+        one.latency = Latency()
+        one.latency.slow, one.latency.now_ms, one.latency.at_s = True, 5000.0 if n else 1e9, 10.0
+    assert examine(Look(cells, HEALTH, 10.0)).rule == "slow"
+
+
 def test_what_is_slow_does_not_become_usual() -> None:
     latency = Latency()
     for second in range(20):

@@ -97,7 +97,13 @@ async def test_what_became_of_policies_and_orders_is_in_their_conditions(
 ) -> None:
     admin = paris.admin
     admin.apply(*service(namespace), policy(namespace, "older", scope="Region", retry={"attempts": 3}))
-    order = {"action": "Drain", "target": {"cluster": "paris"}, "reason": "kernel upgrade"}
+    # there is no other cluster: without forceEmpty it would be refused
+    order = {
+        "action": "Drain",
+        "target": {"cluster": "paris"},
+        "reason": "kernel upgrade",
+        "forceEmpty": True,
+    }
     about = {"apiVersion": "tideover.dev/v1alpha1", "kind": "TrafficOrder"}
     admin.apply({**about, "metadata": {"name": "kernel", "namespace": namespace}, "spec": order})
     target = f"{namespace}/ratings:9080"

@@ -19,12 +19,16 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An endpoint at its place in an assignment."""
+    """An endpoint at its place in an assignment.
+
+    `on_trial`: it gets a part of its calls to see how they end; what fails there is tried again elsewhere.
+    """
 
     endpoint: Endpoint
     health: Health
     weight: int
     causes: tuple[str, ...] = ()
+    on_trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

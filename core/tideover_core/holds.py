@@ -192,7 +192,8 @@ def seen(placed: Sequence[Placed], holds: Holds, at_percent: float) -> Seen:
         elif ill and one.health is Health.HEALTHY:
             sent.append(replace(one, health=Health.UNHEALTHY, causes=(*hold.judgements, *one.causes)))
         else:
-            sent.append(replace(one, causes=(*_words(hold, at_percent, one.health), *one.causes)))
+            causes = (*_words(hold, at_percent, one.health), *one.causes)
+            sent.append(replace(one, causes=causes, on_trial=0 < hold.judged < WHOLE))
     return Seen(sent, left_out)
 
 

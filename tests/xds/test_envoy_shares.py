@@ -12,7 +12,7 @@ import pytest
 from support.backend import HttpBackend, serving
 from support.golden import order
 from support.wait import until
-from support.xds_calling import HOST, hosts
+from support.xds_calling import HOST, NO_EJECTION, hosts
 from support.xds_serving import Serving, Sidecar, serving_xds, sidecar
 from support.xds_worlds import PLACES, RATINGS, cluster, service, world
 from tideover_core.model import ServiceKey
@@ -93,6 +93,27 @@ async def test_an_envoy_divides_its_calls_as_the_mixture_says(tmp_path: Path) ->
         for name, steering, orders, expected in STEPS:
             await applied(xds, now(steering, orders, xds.world))
             assert await measured(caller) == pytest.approx(expected, abs=NEARLY), name
+        assert xds.heard.nacks() == []
+
+
+async def test_what_fails_at_a_place_on_trial_is_tried_again_elsewhere(tmp_path: Path) -> None:
+    """All places are one priority then: to leave it is no way out, and chance finds the sick one again."""
+    sick, well = [[HttpBackend(f"{name}-{n}") for n in range(3)] for name in ("paris", "dublin")]
+    for one in sick:
+        one.status = 503
+    facts = [
+        cluster(name, service("ratings", hosts(found, name)))
+        for name, found in (("paris", sick), ("dublin", well))
+    ]
+    policy = FailoverPolicy("bookinfo", "calm", (), Settings(outlier=NO_EJECTION))
+    mesh = Mesh(steering={RATINGS_KEY: {9080: admitting(50)}}, failover_policies=(policy, DUBLIN_FIRST))
+    async with (
+        serving(*sick, *well),
+        serving_xds(world(*facts, mesh=mesh)) as xds,
+        sidecar(xds.port, tmp_path) as caller,
+    ):
+        assert await measured(caller) == {"dublin": 1.0}
+        assert sum(one.calls for one in sick) > CALLS / 2 * 0.8
         assert xds.heard.nacks() == []
 
 

@@ -159,7 +159,8 @@ def test_two_retries_on_hosts_and_priorities_that_were_not_tried() -> None:
         assert policy.num_retries == 2
         assert policy.per_try_timeout is None
         assert [one.name for one in policy.retry_host_predicate] == [
-            "envoy.retry_host_predicates.previous_hosts"
+            "envoy.retry_host_predicates.previous_hosts",
+            "envoy.retry_host_predicates.omit_host_metadata",
         ]
         assert policy.host_selection_retry_max_attempts == 5
         packed = policy.retry_priority.typed_config

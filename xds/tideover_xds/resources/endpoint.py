@@ -21,9 +21,11 @@ from tideover_wire.codec import varint
 from tideover_wire.resource import Resource, TypeUrl
 
 from .fields import block, dump, resource, text
+from .retry import on_trial
 
 # Envoy refuses a priority whose localities' weights, or a locality whose endpoints' weights, sum to more
 _MAX_WEIGHT_SUM = 2**32 - 1
+_ON_TRIAL = block(3, dump(on_trial()))  # LbEndpoint.metadata = 3
 _STATUS = {
     Health.HEALTHY: health_check_pb2.HealthStatus.HEALTHY,
     Health.UNHEALTHY: health_check_pb2.HealthStatus.UNHEALTHY,
@@ -111,6 +113,7 @@ def _locality(
     if before is not None and before.weight == weight and before.locality.endpoints == place.endpoints:
         return before
     weights = fitted([placed.weight for placed in place.endpoints])
+    # LocalityLbEndpoints.lb_endpoints = 2
     hosts = [_placed(placed, weight) for placed, weight in zip(place.endpoints, weights, strict=True)]
     body = b"".join([_place(place.locality), *hosts, _tail(weight, priority)])
     return EncodedLocality(place, weight, block(2, body))
@@ -118,12 +121,13 @@ def _locality(
 
 def _placed(placed: Placed, weight: int) -> bytes:
     endpoint = placed.endpoint
-    return _host(endpoint.address, endpoint.port, placed.health, weight)
+    host = _host(endpoint.address, endpoint.port, placed.health, weight)
+    return block(2, host + _ON_TRIAL) if placed.on_trial else block(2, host)
 
 
 @lru_cache(maxsize=100_000)
 def _host(address: str, port: int, health: Health, weight: int) -> bytes:
-    """The LbEndpoint field (LocalityLbEndpoints.lb_endpoints = 2)."""
+    """An LbEndpoint."""
     message = endpoint_components_pb2.LbEndpoint(
         endpoint=endpoint_components_pb2.Endpoint(
             address=address_pb2.Address(
@@ -133,7 +137,7 @@ def _host(address: str, port: int, health: Health, weight: int) -> bytes:
         health_status=_STATUS[health],
         load_balancing_weight=UInt32Value(value=weight),
     )
-    return block(2, dump(message))
+    return dump(message)
 
 
 @lru_cache(maxsize=4096)

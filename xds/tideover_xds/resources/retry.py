@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2
+from envoy.extensions.retry.host.omit_host_metadata.v3 import omit_host_metadata_config_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 from google.protobuf.wrappers_pb2 import UInt32Value
@@ -27,6 +29,17 @@ IDEMPOTENT_METHODS = ("GET", "HEAD", "OPTIONS")
 _PRIORITIES_AFTER = 1
 # how often Envoy picks again when the pick is a host that was tried before
 _PICKS = 5
+
+
+def on_trial() -> base_pb2.Metadata:
+    """What marks an endpoint that is given a part of its calls to see how they end.
+
+    It shares its priority with others, so leaving the priority is not enough: of three tries in a row some
+    would all be spent there.
+    """
+    metadata = base_pb2.Metadata()
+    metadata.filter_metadata["envoy.lb"].update({"tideover.on-trial": True})
+    return metadata
 
 
 def conditions(retry: Retry, *, idempotent: bool, grpc: bool) -> str:
@@ -50,6 +63,10 @@ def retry_policy(retry: Retry, retry_on: str) -> route_components_pb2.RetryPolic
     policy.retry_host_predicate.add(
         name="envoy.retry_host_predicates.previous_hosts",
         typed_config=packed(previous_hosts_pb2.PreviousHostsPredicate()),
+    )
+    elsewhere = omit_host_metadata_config_pb2.OmitHostMetadataConfig(metadata_match=on_trial())
+    policy.retry_host_predicate.add(
+        name="envoy.retry_host_predicates.omit_host_metadata", typed_config=packed(elsewhere)
     )
     policy.retry_priority.name = "envoy.retry_priorities.previous_priorities"
     policy.retry_priority.typed_config.CopyFrom(

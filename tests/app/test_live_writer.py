@@ -193,7 +193,7 @@ def everywhere(namespace: str) -> list[dict[str, Any]]:
 
 async def report(call: Any, name: str, target: str, failing: set[str]) -> None:
     """Ten calls to each zone that are said to be made, twice a second, until cancelled."""
-    node_said = Node(id=name, metadata={"CLUSTER_ID": "paris"})  # type: ignore[arg-type]
+    node_said = Node(id=name, metadata={"CLUSTER_ID": "paris"})  # type: ignore[arg-type]  # the stubs want a Struct; protobuf takes a dict
     await call.write(LoadStatsRequest(node=node_said).SerializeToString())
     while True:
         await asyncio.sleep(0.5)

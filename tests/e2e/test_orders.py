@@ -145,17 +145,22 @@ async def watching(
 ) -> AsyncIterator[None]:
     """What part the Envoy is told to send to paris, and how many calls there were before, for each change."""
 
+    looks = 0
+
     async def watch() -> None:
+        nonlocal looks
         while True:
             share = await _share(envoy, world.wire_name)
             if not moves or moves[-1][0] != share:
                 moves.append((share, len(calls.calls)))
-            await asyncio.sleep(0.1)
+            looks += 1
+            await asyncio.sleep(0.1)  # between two looks
 
     task = asyncio.create_task(watch())
     try:
         yield
-        await asyncio.sleep(0.3)
+        last = looks + 2
+        await until(lambda: looks >= last)  # one that began after the end
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

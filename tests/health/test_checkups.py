@@ -22,7 +22,7 @@ def told(checkups: Checkups, who: str, results: str, number: int = 0, at: Locali
 
 
 def says(checkups: Checkups, now_s: float = 5.0, of: object = None) -> Says:
-    return checkups.says(site("paris"), POLICY, now_s, of)  # type: ignore[arg-type]
+    return checkups.says(site("paris"), POLICY, now_s, of)  # type: ignore[arg-type]  # of: a test gives either
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_who_calls_one_place_only_is_heard_of_slow_answers(dublin_ms: float | No
         for voter in there if dublin_ms is not None else ():
             report(fleet, voter, Row(NAME, DUBLIN, 10, 0, in_progress=1))
             theirs = ((Locality(zone=DUBLIN.zone), dublin_ms if second >= 20 else 50.0),)
-            fleet.judge.take(Members(voter, NAME, 4, 4, 0, theirs), fleet.now_s)  # type: ignore[arg-type]
+            fleet.judge.take(Members(voter, NAME, 4, 4, 0, theirs), fleet.now_s)  # type: ignore[arg-type]  # plain tuples
         fleet.run(1)
     assert (fleet.percent("paris") == 0) is moved
     assert fleet.percent("dublin") == 100

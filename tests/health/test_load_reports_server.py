@@ -41,9 +41,12 @@ async def test_another_interval_is_asked_for_right_after_the_next_report() -> No
         await until(lambda: one.asked == [(0.2, False)])
         plane.server.configure(0.4, 500)
         assert plane.server.pace.interval_s == 0.4
-        await asyncio.sleep(0.25)  # not twice within an interval
-        await one.send(stats(RATINGS, place(1)))
-        await until(lambda: one.asked == [(0.2, False), (0.4, False)])
+
+        async def asked_after_a_report() -> bool:  # not twice within an interval
+            await one.send(stats(RATINGS, place(1)))
+            return one.asked == [(0.2, False), (0.4, False)]
+
+        await until(asked_after_a_report)
 
 
 async def test_nonsense_is_told_and_the_stream_goes_on() -> None:

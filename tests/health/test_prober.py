@@ -6,9 +6,8 @@ import asyncio
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +15,14 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from health.probing import OPTIONS, QUICK, Serve, answering, probing, raw, resetting, target, tls_of
 from support.backend import HttpBackend, SilentBackend, TcpBackend
 from support.backend import serving as backends
-from support.certificates import Authority
 from support.ports import free_port
 from support.wait import holds, until
-from tideover_core.latest import Latest
 from tideover_core.model import Protocol
-from tideover_core.policy import ActiveCheck, CheckKind
+from tideover_core.policy import CheckKind
 from tideover_health.active.checks import Target
-from tideover_health.active.prober_run import Prober, ProberOptions
-from tideover_health.signals import Checked, Voter
-
-QUICK = ActiveCheck(interval_s=0.1, timeout_s=0.5)
-OPTIONS = ProberOptions(Voter("replica 0"), allow_loopback=True, checks_per_second=500)
-
-
-@dataclass
-class Probing:
-    prober: Prober
-    targets: Latest[tuple[Target, ...]]
-    told: list[Checked] = field(default_factory=list)
-
-    def last(self) -> dict[str, tuple[bool, str]]:
-        return {one.name: (one.healthy, one.detail) for one in self.told}
-
-
-@asynccontextmanager
-async def probing(*targets: Target, options: ProberOptions = OPTIONS) -> AsyncIterator[Probing]:
-    one = Probing(Prober(options), Latest(targets))
-    running = asyncio.create_task(one.prober.run(one.targets, one.told.append))
-    try:
-        yield one
-        assert not running.done()
-    finally:
-        running.cancel()
-        await asyncio.wait({running})
 
 
 async def test_another_rate_and_other_networks_apply_while_it_runs() -> None:
@@ -70,52 +41,6 @@ async def test_another_rate_and_other_networks_apply_while_it_runs() -> None:
             assert one.prober.status.targets == 0
 
 
-def target(name: str, port: int, kind: CheckKind = CheckKind.HTTP, **more: Any) -> Target:
-    check = more.pop("check", replace(QUICK, kind=kind, path="/healthz"))
-    return Target(f"x/{name}:1", "default", "127.0.0.1", port, check, host=f"{name}.x:1", **more)
-
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def raw(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """A server that does with each connection what `serve` does; its port."""
-
-    async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await serve(reader, writer)
-        except OSError:
-            pass  # the prober went away, which is its right
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=tls)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
-def answering(answer: bytes) -> Serve:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        await writer.drain()
-
-    return serve
-
-
-async def resetting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-    writer.transport.abort()
-
-
-def _tls(folder: Path) -> ssl.SSLContext:
-    Authority().issue("ratings").write(folder / "cert", folder / "key")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert", folder / "key")
-    return context
-
-
 async def test_http_tcp_and_tls_servers_well_and_ill_behaved(tmp_path: Path) -> None:
     ok, hanging, silent, listening = HttpBackend("ok"), HttpBackend("h"), SilentBackend("s"), TcpBackend("t")
     hanging.hangs = True
@@ -127,7 +52,7 @@ async def test_http_tcp_and_tls_servers_well_and_ill_behaved(tmp_path: Path) -> 
         async def port(serve: Serve, tls: ssl.SSLContext | None = None) -> int:
             return await stack.enter_async_context(raw(serve, tls))
 
-        context = _tls(tmp_path)
+        context = tls_of(tmp_path)
         late = r"no answer within 0\.5 s"
         expected = {
             target("ok", ok.port): (True, "HTTP 200"),
@@ -166,33 +91,6 @@ async def test_http_tcp_and_tls_servers_well_and_ill_behaved(tmp_path: Path) -> 
             assert probe.prober.status.targets == len(expected)
         assert {one.checker.id for one in probe.told} == {"replica 0"}
         assert ok.headers[0]["Host"] == "ok.x:1"
-
-
-async def test_gigabytes_are_not_read(tmp_path: Path) -> None:
-    sent = 0
-    ended = 0
-
-    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal sent, ended
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n")
-        try:
-            while True:
-                writer.write(bytes(65536))
-                sent += 65536
-                await writer.drain()
-        finally:
-            ended += 1
-
-    async with (
-        raw(flood) as plain,
-        raw(flood, _tls(tmp_path)) as encrypted,
-        probing(target("flood", plain), target("tls", encrypted, protocol=Protocol.TLS)) as probe,
-    ):
-        await until(lambda: len(probe.last()) == 2 and ended >= 2)
-        assert probe.last() == {"x/flood:1": (True, "HTTP 200"), "x/tls:1": (True, "HTTP 200")}
-        # what fits into the kernel's buffers, and no more
-        assert sent / ended < 32 * 1024 * 1024
 
 
 async def test_the_path_of_a_policy_cannot_write_headers() -> None:
@@ -299,21 +197,6 @@ async def test_targets_change_while_it_runs_and_other_networks_are_not_asked() -
         await until(lambda: probe.prober.status.targets == 0)
 
 
-async def test_a_namespace_whose_endpoints_all_hang_leaves_others_their_checks() -> None:
-    async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        await reader.read()
-
-    ok, patient = HttpBackend("ok"), replace(QUICK, interval_s=60.0, timeout_s=60.0)
-    async with backends(ok), raw(hang) as stuck:
-        wanted = [replace(target(f"s{n}", stuck, check=patient), name=f"hangs/s{n}:80") for n in range(600)]
-        async with probing(*wanted, options=replace(OPTIONS, at_once=4)) as probe:
-            await until(lambda: probe.prober.status.running == 2)
-            probe.targets.set((*wanted, target("t", ok.port)))
-            await until(lambda: ok.calls > 2)
-            assert probe.prober.status.running <= 3
-
-
 async def test_never_more_than_the_rate_nor_than_at_once() -> None:
     ok, hanging, open_now, most_open = HttpBackend("ok"), 0, 0, 0
 
@@ -365,74 +248,3 @@ async def test_a_replica_that_was_too_busy_to_look_says_nothing() -> None:
         time.sleep(0.5)
         await until(lambda: probe.prober.status.not_looked)
         assert probe.prober.status.failed == failed
-
-
-async def test_nothing_that_floods_hangs_or_breaks_off_is_read_or_waited_for_whatever_the_check() -> None:
-    sent: dict[str, int] = {}
-
-    def flooding(name: str) -> Serve:
-        async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            sent[name] = 0
-            while True:
-                writer.write(bytes(65536))
-                sent[name] += 65536
-                await writer.drain()
-
-        return serve
-
-    async def breaking(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.transport.abort()
-
-    silent = SilentBackend("s")
-    once = replace(QUICK, interval_s=1, timeout_s=0.5)
-    async with (
-        backends(silent),
-        raw(flooding("http")) as http,
-        raw(flooding("tcp")) as tcp,
-        raw(flooding("grpc")) as by_grpc,
-        raw(breaking) as broken,
-        probing(
-            target("http", http, check=once),
-            target("tcp", tcp, check=replace(once, kind=CheckKind.TCP)),
-            target("grpc", by_grpc, check=replace(once, kind=CheckKind.GRPC), protocol=Protocol.GRPC),
-            target("silent", silent.port, check=replace(once, kind=CheckKind.GRPC), protocol=Protocol.GRPC),
-            target("silent-tcp", silent.port, check=replace(once, kind=CheckKind.TCP)),
-            target("broken", broken, check=replace(once, kind=CheckKind.GRPC), protocol=Protocol.GRPC),
-        ) as probe,
-    ):
-        await until(lambda: len(probe.last()) == 6, what=probe.last)
-        said = {name[2:-2]: healthy for name, (healthy, _) in probe.last().items()}
-        # that somebody listens is all that a TCP check asks
-        assert said == {
-            "http": False, "tcp": True, "grpc": False, "silent": False, "silent-tcp": True, "broken": False,
-        }  # fmt: skip
-        assert max(sent.values()) < 32 * 1024 * 1024, "what fits into the kernel's buffers, and no more"
-        await until(lambda: probe.prober.status.running == 0)
-
-
-async def test_ten_thousand_endpoints_are_asked_in_turn_within_the_rate() -> None:
-    open_now = most_open = asked = 0
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal open_now, most_open, asked
-        open_now, asked = open_now + 1, asked + 1
-        most_open = max(most_open, open_now)
-        await reader.read()
-        open_now -= 1
-
-    async with raw(answer) as port:
-        check = replace(QUICK, kind=CheckKind.TCP, interval_s=1.0)
-        many = [target(f"n{n}", port, check=check) for n in range(10_000)]
-        options = replace(OPTIONS, checks_per_second=400, at_once=20)
-        async with probing(*many, options=options) as probe:
-            await until(lambda: asked > 0)
-            began_s, before = time.monotonic(), asked
-            await until(lambda: asked >= before + 150)
-            # the rate holds in each tenth of a second: no more than the first one comes early
-            assert (asked - before) / (time.monotonic() - began_s) < 400 * 1.25
-            status = probe.prober.status
-            assert (status.targets, round(status.wanted_per_s), round(status.stretch)) == (10_000, 10_000, 25)
-            assert most_open <= 20 + 5, "connections that end are seen a little later"
-            # each in its turn: nobody twice before the others had theirs
-            assert len({one.name for one in probe.told}) == len(probe.told)
-            assert len(probe.prober._due) <= 10_000

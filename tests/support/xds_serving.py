@@ -12,9 +12,12 @@ import grpc
 
 from support.envoy import Envoy, ads_bootstrap, running_envoy
 from support.ports import free_ports
+from support.wait import until
+from support.xds_worlds import RATINGS
 from tideover_core.world import World
 from tideover_wire.events import Event, Nacked
 from tideover_wire.node import Client
+from tideover_wire.resource import TypeUrl
 from tideover_wire.stream import Stream
 from tideover_xds.cache import Cache
 from tideover_xds.server import XdsServer
@@ -103,3 +106,17 @@ async def sidecar(
     bootstrap = ads_bootstrap(port, metadata=said | metadata, delta=delta)
     async with running_envoy(bootstrap, folder) as envoy:
         yield Sidecar(envoy, http_port, wishes)
+
+
+async def applied(xds: Serving, world: World) -> None:
+    """The world is the newest, and the only client has acknowledged what follows of `ratings`."""
+    wanted = Cache(world).view(next(iter(xds.heard.clients.values()))).get(TypeUrl.ENDPOINT, RATINGS)
+    xds.replace(world)
+    assert wanted is not None
+
+    def acknowledged() -> bool:
+        (stream,) = xds.heard.streams.values()
+        (sent,) = [one for one in stream.sent() if one.type_url == TypeUrl.ENDPOINT]
+        return sent.versions.get(RATINGS) == wanted.version and sent.acked_nonce == sent.last_nonce
+
+    await until(acknowledged, what="the new endpoints are acknowledged")

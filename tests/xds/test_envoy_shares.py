@@ -11,17 +11,14 @@ import pytest
 
 from support.backend import HttpBackend, serving
 from support.golden import order
-from support.wait import until
 from support.xds_calling import HOST, NO_EJECTION, hosts
-from support.xds_serving import Serving, Sidecar, serving_xds, sidecar
-from support.xds_worlds import PLACES, RATINGS, cluster, service, world
+from support.xds_serving import Sidecar, applied, serving_xds, sidecar
+from support.xds_worlds import PLACES, cluster, service, world
 from tideover_core.model import ServiceKey
 from tideover_core.orders import ActiveOrder
 from tideover_core.policy import FailoverPolicy, FailoverRule, Place, Settings
 from tideover_core.steering import Admission, PortSteering, Site
 from tideover_core.world import Mesh, World
-from tideover_wire.resource import TypeUrl
-from tideover_xds.cache import Cache
 
 pytestmark = pytest.mark.envoy
 RATINGS_KEY = ServiceKey("bookinfo", "ratings")
@@ -115,20 +112,6 @@ async def test_what_fails_at_a_place_on_trial_is_tried_again_elsewhere(tmp_path:
         assert await measured(caller) == {"dublin": 1.0}
         assert sum(one.calls for one in sick) > CALLS / 2 * 0.8
         assert xds.heard.nacks() == []
-
-
-async def applied(xds: Serving, world: World) -> None:
-    """The world is the newest, and the Envoy has acknowledged what follows from it."""
-    wanted = Cache(world).view(next(iter(xds.heard.clients.values()))).get(TypeUrl.ENDPOINT, RATINGS)
-    xds.replace(world)
-    assert wanted is not None
-
-    def acknowledged() -> bool:
-        (stream,) = xds.heard.streams.values()
-        (sent,) = [one for one in stream.sent() if one.type_url == TypeUrl.ENDPOINT]
-        return sent.versions.get(RATINGS) == wanted.version and sent.acked_nonce == sent.last_nonce
-
-    await until(acknowledged, what="the new endpoints are acknowledged")
 
 
 async def measured(caller: Sidecar) -> Shares:

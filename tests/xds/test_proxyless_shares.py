@@ -19,15 +19,13 @@ from support.backend import GRPC_METHOD, GrpcBackend, serving
 from support.golden import order
 from support.wait import until
 from support.xds_calling import hosts, proxyless_bootstrap
-from support.xds_serving import Serving, serving_xds
-from support.xds_worlds import PLACES, RATINGS, cluster, service, world
+from support.xds_serving import applied, serving_xds
+from support.xds_worlds import PLACES, cluster, service, world
 from tideover_core.model import Protocol, ServiceKey
 from tideover_core.orders import ActiveOrder
 from tideover_core.policy import FailoverPolicy, FailoverRule, Place, Settings
 from tideover_core.steering import Admission, PortSteering, Site
 from tideover_core.world import Mesh, World
-from tideover_wire.resource import TypeUrl
-from tideover_xds.cache import Cache
 
 CALLS, AT_ONCE, NEARLY = 1200, 40, 0.05
 RATINGS_KEY = ServiceKey("bookinfo", "ratings")
@@ -171,17 +169,3 @@ async def made(process: asyncio.subprocess.Process, calls: int | str) -> Counter
 async def shares(process: asyncio.subprocess.Process) -> dict[str, float]:
     served = await made(process, CALLS)
     return {name: count / served.total() for name, count in served.items()}
-
-
-async def applied(xds: Serving, world: World) -> None:
-    """The world is the newest, and the client has acknowledged what follows from it."""
-    wanted = Cache(world).view(next(iter(xds.heard.clients.values()))).get(TypeUrl.ENDPOINT, RATINGS)
-    xds.replace(world)
-    assert wanted is not None
-
-    def acknowledged() -> bool:
-        (stream,) = xds.heard.streams.values()
-        (sent,) = [one for one in stream.sent() if one.type_url == TypeUrl.ENDPOINT]
-        return sent.versions.get(RATINGS) == wanted.version and sent.acked_nonce == sent.last_nonce
-
-    await until(acknowledged, what="the new endpoints are acknowledged")
